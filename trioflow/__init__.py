@@ -1,0 +1,48 @@
+"""trioflow: declare steps, say which steps each one needs, await the one you want.
+
+A workflow is a class with `run(self, event, step)`, or a function `(event, step)`. It declares steps with
+`@step.do(...)` and awaits the one it wants. A run is a Trio nursery, a step a write-once cell; whatever it needs runs first, at most
+once, and what nobody needs any more is cancelled.
+
+A map of the house. Imports go down only, and a test sees to it.
+
+* Ground floor, values and rules, without Trio: `_errors` what can go wrong · `_time` durations · `_policy` how often and how
+  long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
+  `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop
+* First floor, sockets: `abc` what can be plugged in
+* Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution of its body ·
+  `_sleep` pauses · `_watchers` who is told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks ·
+  `_declare` `step.do` · `_workflow` the doors
+* Top floor: `workers` Cloudflare's spelling · `cli` the command line · `testing` the workshop
+"""
+
+from __future__ import annotations
+
+from . import abc as abc
+from ._declare import StepDecorator as StepDecorator
+from ._declare import WorkflowStep as WorkflowStep
+from ._errors import ConfigError as ConfigError
+from ._errors import CycleError as CycleError
+from ._errors import DeadlockError as DeadlockError
+from ._errors import DefinitionError as DefinitionError
+from ._errors import NonRetryableError as NonRetryableError
+from ._errors import RunClosedError as RunClosedError
+from ._errors import TrioflowError as TrioflowError
+from ._errors import WorkflowTimeoutError as WorkflowTimeoutError
+from ._policy import Retries as Retries
+from ._policy import StepConfig as StepConfig
+from ._step import Step as Step
+from ._views import StepContext as StepContext
+from ._views import WorkflowEvent as WorkflowEvent
+from ._workflow import OpenRun as OpenRun
+from ._workflow import WorkflowEntrypoint as WorkflowEntrypoint
+from ._workflow import WorkflowRun as WorkflowRun
+from ._workflow import open_run as open_run
+from ._workflow import run_workflow as run_workflow
+
+__version__ = "0.1.0"
+
+for _thing in list(globals().values()):
+    if getattr(_thing, "__module__", "").startswith(__name__ + "._"):
+        _thing.__module__ = __name__  # tracebacks, pickles and help show where people import it from
+del _thing

@@ -1,0 +1,272 @@
+"""Declaring: what a workflow's `run` receives as `step`.
+
+Declaring runs nothing. It happens once per step, in user code and in a hot path for whoever declares 100,000 of them, so
+mistakes that can be known now are looked for now, and everything else (which step a parameter's name means, cycles)
+waits until the step is first needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar, cast, final, overload
+
+import attrs
+from trio.lowlevel import Task, current_task, enable_ki_protection
+
+from ._errors import DefinitionError, RunClosedError
+from ._kernel import FAILED, LOST, PENDING
+from ._names import Scope, Site, place_of
+from ._policy import StepConfig, StepConfigDict, step_config
+from ._run import Run
+from ._signature import Signature, check_count, signature_of
+from ._sleep import Sleep
+from ._step import Step, needs_attempts
+from ._time import Duration, seconds_of
+
+T = TypeVar("T")
+
+#: Cloudflare's limit for step names.
+LONGEST_NAME = 256
+
+
+@final
+@attrs.frozen(eq=False)
+class WorkflowStep:
+    """What a workflow's `run` receives as its second argument: declares steps, and pauses."""
+
+    _run: Run
+
+    def do(
+        self,
+        name: str | None = None,
+        depends: Iterable[Step[Any]] | None = None,
+        concurrent: bool = False,
+        config: StepConfig | StepConfigDict | None = None,
+    ) -> StepDecorator:
+        """Declare a step: decorates its body, an `async def` or a quick plain function, and gives a `Step`.
+
+        Nothing runs until the step is needed: `await` it, or let another one depend on it.
+
+        Args:
+            name: The step's name; by default the function's. At most 256 characters, no control characters.
+            depends: The steps whose results the body receives, by position. Without it the body's parameters say so by
+                their names. A parameter called `ctx` receives the `StepContext` either way.
+            concurrent: Run the *dependencies* at the same time. By default the next is begun when the last is settled.
+            config: Retries and the timeout of an attempt, as a `StepConfig` or as Cloudflare's dict.
+
+        Raises:
+            DefinitionError: the declaration can't work; the message says where it stands and what would.
+            ConfigError: a value in `config` can't be used.
+            RunClosedError: the run is over.
+        """
+        if name is not None and not isinstance(name, str):
+            if not callable(name):
+                raise DefinitionError(f"a step's name is text, not {name!r}")
+            raise DefinitionError("step.do needs parentheses: write @step.do() or @step.do('name') above the function")
+        if depends is not None and not isinstance(depends, tuple):
+            depends = _as_tuple(depends)
+        return StepDecorator(self._run, name, depends, concurrent, None if config is None else step_config(config))
+
+    def sleep(self, name: str, duration: Duration) -> Sleep:
+        """A pause of the run, in its Trio clock: `await step.sleep("a while", "10 seconds")`.
+
+        Args:
+            name: For people who read a trace.
+            duration: "10 seconds", a `timedelta`, or a number of milliseconds, as with Cloudflare.
+
+        Raises:
+            ConfigError: the duration can't be read.
+        """
+        sleep = Sleep(name, seconds_of(duration, what=f"the duration of sleep {name!r}"), self._run.unawaited)
+        frame = sys._getframe(1)
+        self._run.unawaited[sleep] = (f"sleep {name!r}", frame.f_code.co_filename, frame.f_lineno)
+        return sleep
+
+
+@final
+@attrs.frozen(eq=False)
+class StepDecorator:
+    """What `step.do(...)` returns: call it with the body."""
+
+    _run: Run
+    _name: str | None
+    _depends: tuple[Step[Any], ...] | None
+    _concurrent: bool
+    _config: StepConfig | None
+
+    @overload
+    def __call__(self, fn: Callable[..., Coroutine[Any, Any, T]], /) -> Step[T]: ...
+    @overload
+    def __call__(self, fn: Callable[..., T], /) -> Step[T]: ...
+    @enable_ki_protection
+    def __call__(self, fn: Callable[..., Any], /) -> Step[Any]:
+        """Declare the step whose body is `fn`."""
+        run = self._run
+        frame = sys._getframe(1)
+        site = run.sites.setdefault(frame.f_code, {}).setdefault(frame.f_lasti, (frame.f_code, frame.f_lasti))
+        name = self._name
+        if name is None:
+            name = getattr(fn, "__name__", None) or type(fn).__name__
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            _check_name(name, site)
+        signature = signature_of(fn)
+        depends = self._depends
+        if depends is not None:
+            check_depends(depends, signature, name, site, run)
+        if run.closed:
+            raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)
+        scope = scope_of(run, current_task())
+        earlier = scope.owner.earlier(name)
+        if earlier is not None:
+            again = _taken_up(cast("Step[Any]", earlier), self, fn, signature, site)
+            if again is not None:
+                again.scope = scope
+                again.at = run.next_place()
+                scope.add(again)
+                return again
+        return self._declare(name, fn, signature, scope, site)
+
+    def _declare(self, name: str, fn: Callable[..., Any], signature: Signature, scope: Scope, site: Site) -> Step[Any]:
+        run, depends = self._run, self._depends
+        by_name = depends is None and bool(signature.names)
+        config = _config_for(self._config, run.defaults, signature, name, site)
+        attempts = config is not None and needs_attempts(config)
+        managed = attempts or not signature.plain or run.watch is not None
+        step: Step[Any] = Step(
+            name,
+            (),
+            self._concurrent,
+            fn,
+            signature.is_async or attempts,
+            run,
+            managed,
+            signature.names if by_name else None,
+            scope,
+            run.next_place(),
+            site,
+            config,
+        )
+        if by_name:
+            run.unbound.add(step)
+        else:
+            step.connect(depends or ())
+        run.steps.append(step)
+        scope.add(step)
+        return step
+
+
+def _as_tuple(depends: object) -> tuple[Any, ...]:
+    if isinstance(depends, Step):
+        raise DefinitionError(
+            f"depends takes a list of steps: write depends=[{depends.name}] instead of the step itself"
+        )
+    if isinstance(depends, str) or not isinstance(depends, Iterable):
+        raise DefinitionError(f"depends takes a list of the steps themselves, not {depends!r}")
+    return tuple(depends)
+
+
+def _check_name(name: str, site: Site) -> None:
+    shown = repr(name) if len(name) <= 40 else f"{name[:40]!r}... ({len(name)} characters)"
+    if len(name) > LONGEST_NAME:
+        raise DefinitionError(
+            f"step {shown} ({place_of(site)}): a name has at most {LONGEST_NAME} characters", place=place_of(site)
+        )
+    if any(c < " " for c in name):
+        raise DefinitionError(
+            f"step {shown} ({place_of(site)}): a name can't contain control characters", place=place_of(site)
+        )
+
+
+def check_depends(depends: tuple[Any, ...], signature: Signature, name: str, site: Site, run: Run) -> None:
+    """Raise DefinitionError unless `depends` are steps of this run, as many as the body has parameters for."""
+    for n, d in enumerate(depends, 1):
+        its_run = d.run if type(d) is Step else None
+        if its_run is run:
+            continue
+        where = f"step {name!r} ({place_of(site)})"
+        if isinstance(its_run, Run):
+            what = "is over" if its_run.closed else "is another one"
+            problem = f"depends on step {d.name!r} ({d.place}), which was declared in a run that {what}; declare it in this one"
+        else:
+            problem = (
+                f"has {d!r} as number {n} of its depends, which is not a step; "
+                "depends takes what @step.do(...) has made of the functions"
+            )
+        raise DefinitionError(f"{where} {problem}", step=name, place=place_of(site))
+    if not signature.least <= len(depends) <= signature.most or signature.unreachable:
+        check_count(signature, len(depends), name, place_of(site))
+
+
+def _config_for(
+    own: StepConfig | None, defaults: StepConfig | None, signature: Signature, name: str, site: Site
+) -> StepConfig | None:
+    """A step's configuration, its own or the run's. A plain function can't be interrupted: a timeout of its own is a mistake."""
+    if own is None:
+        if defaults is not None and defaults.timeout is not None and not signature.is_async:
+            return attrs.evolve(defaults, timeout=None)
+        return defaults
+    if own.timeout is None or signature.is_async:
+        return own
+    raise DefinitionError(
+        f"step {name!r} ({place_of(site)}) has a timeout but a plain function as its body, which nothing can interrupt; "
+        "make it `async def`, and use trio.to_thread.run_sync in it for code that blocks",
+        step=name,
+        place=place_of(site),
+    )
+
+
+def _taken_up(
+    earlier: Step[Any], new: StepDecorator, fn: Callable[..., Any], signature: Signature, site: Site
+) -> Step[Any] | None:
+    """A body has begun again and declares what an earlier attempt of it has declared: the same cell, with the new function.
+
+    What has succeeded is kept, what is still running is shared. A failure belongs to its attempt: None then, for a new cell.
+    """
+    _check_same_dependencies(earlier, new._depends, signature, site)
+    if earlier.state in (FAILED, LOST):
+        return None
+    if earlier.state == PENDING and (new._depends is None or new._depends != earlier.deps):
+        return None
+    earlier.fn, earlier.site = fn, site
+    return earlier
+
+
+def _check_same_dependencies(
+    earlier: Step[Any], depends: tuple[Step[Any], ...] | None, signature: Signature, site: Site
+) -> None:
+    if depends is not None:
+        before, now = [d.name for d in earlier.deps], [d.name for d in depends]
+        same = earlier.params is None and before == now
+    else:
+        before, now = sorted(signature_of(earlier.fn).names), sorted(signature.names)
+        same = before == now
+    if not same:
+        raise DefinitionError(
+            f"step {earlier.name!r} ({place_of(site)}) depends on {now}, but when the body around it ran before "
+            f"it depended on {before} ({earlier.place}); what a body declares has to stay the same when it is run again",
+            step=earlier.name,
+            place=place_of(site),
+        )
+
+
+def scope_of(run: Run, task: Task) -> Scope:
+    """Where a task's declarations belong: to the body that it runs, if it is running one, else to itself."""
+    lane = run.lanes.get(task)
+    key = task if lane is None or lane.cell is None else lane.cell
+    scope = run.scopes.get(key)
+    if scope is None:
+        scope = run.scopes[key] = run.root if key is run.main else _new_scope(run, key)
+    return scope
+
+
+def _new_scope(run: Run, key: Task | Step[Any]) -> Scope:
+    if isinstance(key, Step):
+        return Scope(key.scope)
+    nursery = key.parent_nursery
+    up = None if nursery is None else nursery.parent_task
+    while up is not None and up not in run.lanes and up not in run.scopes:
+        nursery = up.parent_nursery
+        up = None if nursery is None else nursery.parent_task
+    parent = run.root if up is None else scope_of(run, up)
+    return Scope(parent, parent.owner)

@@ -1,0 +1,549 @@
+"""The cells of a run: who wants them, what may start, what must stop.
+
+A *cell* is a write-once place for a step's outcome. A *party* is somebody outside the graph who awaits one. This room
+decides everything that follows from who asks, who leaves and what ends, and does nothing itself: events go in as method
+calls, orders come out in `Kernel.orders`, and whoever made the call looks there afterwards. No Trio, no await, no clock, no
+callback, no recursion. So cancelling, which re-enters through abort functions, can never meet it half way through a
+transition, a chain of any length unwinds on a small stack, and every order of events can be tried in a test.
+
+Events: `demand`, `release` (a party comes, goes); `done`, `failed`, `gone` (a body has returned, raised, or stopped
+without an outcome); `close`, `lost` (the run ends; what it took along). Orders:
+
+* ``(START, cell, None)``: the body may begin. By the time the order is carried out that may have changed: look at the state.
+* ``(STOP, cell, why)``: cancel the body.
+* ``(TELL, party, settled)``: exactly once for each demand: its cell has an outcome, or (False) its leaving is complete.
+
+A cell that becomes ready and belongs into the queue that the reporter of `done` serves goes there without an order.
+
+::
+
+              demand                last dependency          driver
+    PENDING ─────────► RESOLVING ─────────────────► READY ──────────► RUNNING ──────────► DONE | FAILED
+     ▲ ▲ ▲  as one of     ▲  │                        │                  │ nobody wants it      ▲
+     │ │ │  a sequence    │  │ a dependency fails     │                  ▼                      │
+     │ │ └──────────── CLAIMED ────────► DOOMED ──────┼─► FAILED      STOPPING ─────────────────┤
+     │ └──────────────────────────────────────────────┘ nobody wants it  │ without an outcome   │
+     └───────────────────────────────────────────────────────────────────┘ (begins again        │
+                                                                            if wanted again)    │
+    LOST: the run ended before there was an outcome ────────────────────────────────────────────┘
+
+*Interest* is a number in the cell: each party that awaits it, and each dependent that is itself wanted, unsettled and not
+bound to fail, counts one. To want is not to begin: what comes later in a sequence is only CLAIMED until its turn, but
+what runs already is not stopped meanwhile. Waiting is a number, too. The graph is wired both ways when it is declared
+and never rewired: who is concerned follows from the dependents' own states, so leaving costs the same whether one or
+30,000 others stay.
+
+A failure dooms at once all that cannot succeed any more, all the way up. The doomed want nothing; whatever only they
+wanted is told to stop in the same breath. Then each of them settles by itself, as soon as those of its own
+dependencies that are on their way out have got there. That waiting is kept in `Exit` records and not in states: a cell that
+was left while bodies below it still clean up is simply PENDING, can be wanted again at once, and whoever left it waits
+for the record. (A state "leaving" was tried: a cell in it that was wanted again needed its own copy of every rule.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import attrs
+
+PENDING: Final = 0
+CLAIMED: Final = 1
+RESOLVING: Final = 2
+READY: Final = 3
+RUNNING: Final = 4
+STOPPING: Final = 5
+DOOMED: Final = 6
+DONE: Final = 7
+FAILED: Final = 8
+LOST: Final = 9
+
+STATES: Final = (
+    "PENDING", "CLAIMED", "RESOLVING", "READY", "RUNNING", "STOPPING", "DOOMED", "DONE", "FAILED", "LOST",
+)  # fmt: skip
+
+START: Final = "start"
+STOP: Final = "stop"
+TELL: Final = "tell"
+
+Order = tuple[str, Any, Any]
+
+
+class Party(Protocol):
+    """Somebody who awaits a cell, and on whose behalf bodies are started. The kernel only compares and hands out."""
+
+    #: The queue that cells started on its behalf belong into.
+    ready: deque[Any]
+
+
+@attrs.define(eq=False)
+class Failure:
+    """One exception, shared by the cell whose body raised it and by every cell that fails with it."""
+
+    #: None: not a failure at all, the run went down.
+    error: BaseException | None
+    #: The body's own traceback and context: every raise starts from them, so that neither grows.
+    traceback: Any
+    context: BaseException | None
+    #: The cell whose body raised it.
+    cell: Cell | None
+    #: Which failure of the run it is. Of several the first counts, and dependents inherit the number.
+    order: float
+    #: Other failures that the error's notes name already.
+    noted: list[Failure] = attrs.field(factory=list)
+
+    @property
+    def why(self) -> str:
+        return "the run is over" if self.cell is None else f"step {self.cell.name!r} failed"
+
+
+@attrs.define(eq=False)
+class Exit:
+    """One cell's way out: whom it waits for, and who waits for it.
+
+    Belongs to a cell that is STOPPING or DOOMED, or that nobody wants any more while bodies below it are still stopping.
+    """
+
+    cell: Cell
+    #: How many others hold this record in their `waiting`.
+    behind: int = 0
+    waiting: list[Party | Exit] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False, repr=False)
+class Cell:
+    name: str
+    deps: tuple[Cell, ...]
+    #: Whether the dependencies are begun at the same time; also where there is only one.
+    together: bool
+    state: int = attrs.field(default=PENDING, init=False)
+    #: DONE: what the body returned. FAILED, DOOMED, LOST: the `Failure`. STOPPING, and PENDING again: why, as text.
+    value: Any = attrs.field(default=None, init=False)
+    #: How many want it. Positive in the states CLAIMED to RUNNING, 0 in PENDING, anything in STOPPING and DOOMED.
+    wanted: int = attrs.field(default=0, init=False)
+    #: RESOLVING: how many dependencies are unsettled (together), or which of them it is at (one after the other).
+    missing: int = attrs.field(default=0, init=False)
+    #: Every cell that names this one, wanting it now or not. None once it is settled, or if there are none.
+    dependents: list[Cell] | None = attrs.field(default=None, init=False)
+    #: Those outside the graph that await it, in the order in which they came.
+    parties: dict[Party, None] | None = attrs.field(default=None, init=False)
+    #: STOPPING, DOOMED, or PENDING and left while bodies below are still stopping: who waits for that. Else None.
+    exit: Exit | None = attrs.field(default=None, init=False)
+    #: On whose behalf it runs: the party whose demand began it.
+    asker: Any = attrs.field(default=None, init=False)
+    #: What the driver runs the body on, or has last run it on; None if it never began.
+    lane: Any = attrs.field(default=None, init=False)
+
+    def connect(self, deps: tuple[Cell, ...]) -> None:
+        """Name the dependencies, once, at the declaration or later but before the first demand."""
+        self.deps = deps
+        if len(deps) < 2:
+            self.together = True
+        for d in deps:
+            if d.state < DONE:
+                if d.dependents is None:
+                    d.dependents = [self]
+                else:
+                    d.dependents.append(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {STATES[self.state].lower()}>"
+
+
+class Kernel:
+    """The rules of one run."""
+
+    __slots__ = ("_bad", "_broken", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders")
+
+    def __init__(self) -> None:
+        self.orders: deque[Order] = deque()
+        #: The run ends: the driver answers every START with `lost`.
+        self.closing = False
+        self._failures = 0
+        self._broken = (
+            False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
+        )
+        self._loss = Failure(None, None, None, None, math.inf)
+        # One event is carried through in four passes. Each of these is the agenda of one, in this order.
+        self._bad: list[Cell] = []  # failed or doomed just now: whoever depends on them is doomed
+        self._released: deque[tuple[Cell, Party | Exit | None, str]] = deque()  # somebody wants it no longer
+        self._left: list[Exit] = []  # on their way out since just now: whom do they wait for?
+        self._outs: deque[Exit] = deque()  # may have nobody left to wait for
+
+    # ------------------------------------------------------------------------------------------------ parties
+
+    def demand(self, cell: Cell, party: Party) -> None:
+        """`party` wants a cell that is not settled."""
+        if cell.parties is None:
+            cell.parties = {}
+        cell.parties[party] = None
+        cell.wanted += 1
+        if cell.state == PENDING:
+            self._begin([cell], party)
+        elif cell.state == CLAIMED:
+            self._begin_claimed([cell], party)
+        elif cell.asker is None:  # it is stopping, and will begin afresh on this one's behalf
+            cell.asker = party
+        if self._broken:
+            self._drain()
+
+    def release(self, cell: Cell, party: Party, why: str) -> None:
+        """`party` leaves. It is told when that is complete, or has been told already that the cell is settled."""
+        if cell.parties is not None and party in cell.parties:
+            del cell.parties[party]
+            self._released.append((cell, party, why))
+            self._drain()
+
+    # ------------------------------------------------------------------------------------------------- bodies
+
+    def done(self, cell: Cell, value: object, ready: deque[Any]) -> bool:
+        """The body has returned. True if it had been told to stop. `ready` is the queue that the reporter serves."""
+        if cell.state != RUNNING:
+            self._settle(cell, DONE, value)
+            self._drain()
+            return True
+        cell.value = value
+        cell.state = DONE
+        cell.asker = None
+        if cell.dependents is not None:
+            for w in cell.dependents:
+                if w.state == RESOLVING:
+                    if w.together:
+                        w.missing -= 1
+                        if not w.missing:
+                            w.state = READY
+                            if w.asker.ready is ready:
+                                ready.append(w)
+                            else:
+                                self.orders.append((START, w, None))
+                    elif w.deps[w.missing] is cell:
+                        self._advance(w)
+            cell.dependents = None
+        if cell.parties is not None:
+            self._tell_parties(cell)
+        return False
+
+    def failed(self, cell: Cell, error: BaseException, traceback: Any) -> bool:
+        """The body has raised. True if it had been told to stop."""
+        stopped = cell.state == STOPPING
+        self._failures += 1
+        self._broken = True
+        self._settle(cell, FAILED, Failure(error, traceback, error.__context__, cell, self._failures))
+        self._drain()
+        return stopped
+
+    def gone(self, cell: Cell) -> None:
+        """The body was told to stop and has, without an outcome."""
+        self._gone(cell)
+        self._drain()
+
+    # -------------------------------------------------------------------------------------------- the run's end
+
+    def close(self) -> None:
+        """The run ends. Nothing is started any more; who still waits hears of it when `lost` has come for the bodies."""
+        self.closing = self._broken = True
+
+    def lost(self, cell: Cell) -> None:
+        """The run goes down and the cell with it: the body was never begun, or has ended without an outcome."""
+        self.close()
+        if cell.state == STOPPING:
+            self._gone(cell)
+        else:
+            self._settle(cell, LOST, self._loss)
+        self._drain()
+
+    # ---------------------------------------------------------------------------------------- towards a body
+
+    def _begin(self, todo: list[Cell], asker: Any) -> None:
+        """Resolve cells that are newly wanted, and what they need: `todo` grows while we go."""
+        broken = self._broken
+        for c in todo:
+            c.asker = asker
+            c.exit = None  # who left it before waits for that record by itself
+            deps = c.deps
+            if broken and (failure := _first_failure(deps)):
+                self._doom(c, failure)
+            elif c.together:
+                c.state = RESOLVING
+                missing = 0
+                for d in deps:
+                    s = d.state
+                    if s < DONE:
+                        missing += 1
+                        d.wanted += 1
+                        if not s:
+                            d.state = RESOLVING  # not twice into `todo`, where it is named twice
+                            todo.append(d)
+                        elif s == CLAIMED:
+                            self._begin_claimed([d], asker)
+                        elif d.asker is None:
+                            d.asker = asker
+                c.missing = missing
+                if not missing:
+                    c.state = READY
+                    self.orders.append((START, c, None))
+            else:
+                self._claim(c)
+                if c.state == CLAIMED:
+                    self._begin_claimed([c], asker)
+
+    def _claim(self, top: Cell) -> None:
+        """Want all that `top` needs, and begin nothing."""
+        top.state = CLAIMED
+        todo = [top]
+        for c in todo:
+            if self._broken and (failure := _first_failure(c.deps)):
+                self._doom(c, failure)
+                continue
+            for d in c.deps:
+                if d.state < DONE:
+                    d.wanted += 1
+                    if d.state == PENDING:
+                        d.state = CLAIMED
+                        d.exit = None
+                        todo.append(d)
+
+    def _begin_claimed(self, todo: list[Cell], asker: Any) -> None:
+        """As `_begin`, for cells that want already what they need."""
+        for c in todo:
+            if c.state != CLAIMED:
+                continue
+            c.state = RESOLVING
+            c.asker = asker
+            if not c.together:
+                c.missing = 0
+                self._advance(c, todo)
+                continue
+            missing = 0
+            for d in c.deps:
+                if d.state < DONE:
+                    missing += 1
+                    if d.state == CLAIMED:
+                        todo.append(d)
+                    elif d.asker is None:
+                        d.asker = asker
+            c.missing = missing
+            if not missing:
+                c.state = READY
+                self.orders.append((START, c, None))
+
+    def _advance(self, c: Cell, todo: list[Cell] | None = None) -> None:
+        """One dependency after the other: go to the next that is unsettled."""
+        deps = c.deps
+        for i in range(c.missing, len(deps)):
+            d = deps[i]
+            if d.state != DONE:
+                c.missing = i
+                if d.state == CLAIMED:
+                    if todo is None:
+                        self._begin_claimed([d], c.asker)
+                    else:
+                        todo.append(d)
+                elif d.asker is None:
+                    d.asker = c.asker
+                return
+        c.state = READY
+        self.orders.append((START, c, None))
+
+    # ------------------------------------------------------------------------------------------ away from it
+
+    def _drain(self) -> None:
+        """First all that are doomed, then what nobody wants, then who waits for whom, then who is out."""
+        while True:
+            if self._bad:
+                self._spread(self._bad.pop())
+            elif self._released:
+                self._release(*self._released.popleft())
+            elif self._left:
+                self._look_behind(self._left.pop())
+            elif self._outs:
+                self._leave(self._outs.popleft())
+            else:
+                return
+
+    def _spread(self, c: Cell) -> None:
+        """`c` has failed, or is bound to: so is whoever depends on it and is wanted, or still waited for by a leaver."""
+        for w in c.dependents or ():
+            if w.state in (RESOLVING, CLAIMED):
+                for d in w.deps:
+                    if d.state < DONE:
+                        self._released.append((d, None, c.value.why))
+                self._doom(w, c.value)
+            elif w.state == PENDING and w.exit is not None:
+                self._doom(w, c.value)
+        if c.state > DONE:
+            c.dependents = None
+
+    def _doom(self, c: Cell, failure: Failure) -> None:
+        """`c` is bound to fail. It wants nothing any more."""
+        c.state = DOOMED
+        c.value = failure
+        c.asker = None
+        if c.exit is None:
+            c.exit = Exit(c)
+        self._bad.append(c)
+        self._left.append(c.exit)
+
+    def _release(self, d: Cell, who: Party | Exit | None, why: str) -> None:
+        """`who` wants `d` no longer: a party, the record of a dependent that is left, or (None) a doomed dependent.
+
+        The first two wait for what stops because of it. A doomed one looks for itself, when all is released.
+        """
+        d.wanted -= 1
+        waits = False
+        if not d.wanted and d.state < DONE:
+            d.asker = None
+            waits = self._unwanted(d, why)
+        if isinstance(who, Exit):
+            if waits:
+                self._wait(who, d)
+        elif who is not None:
+            if waits:
+                self._wait(who, d)
+            else:
+                self.orders.append((TELL, who, False))
+
+    def _unwanted(self, d: Cell, why: str) -> bool:
+        """The last one who wanted `d` has gone. Is there anything of it that the last one has to wait for?"""
+        s = d.state
+        if s == STOPPING:  # wanted again meanwhile, and again not: that body was not this one's
+            return False
+        if s == DOOMED:  # the failure is the outcome: stay for it
+            return True
+        d.value = why
+        if s == READY:
+            d.state = PENDING
+            return False
+        d.exit = Exit(d)
+        if s == RUNNING:
+            d.state = STOPPING
+            self.orders.append((STOP, d, why))
+        else:
+            d.state = PENDING
+            self._left.append(d.exit)
+            for e in d.deps:
+                if e.state < DONE:
+                    self._released.append((e, d.exit, why))
+        return True
+
+    def _wait(self, who: Party | Exit, d: Cell) -> None:
+        assert d.exit is not None
+        d.exit.waiting.append(who)
+        if isinstance(who, Exit):
+            who.behind += 1
+
+    def _look_behind(self, exit: Exit) -> None:
+        """All is released that had to be. A doomed cell waits for those of its dependencies that are on their way out."""
+        c = exit.cell
+        if c.state == DOOMED and c.exit is exit:
+            for d in c.deps:
+                if d.exit is not None:
+                    self._wait(exit, d)
+        if not exit.behind:
+            self._outs.append(exit)
+
+    def _leave(self, exit: Exit) -> None:
+        """Nobody is left to wait for, unless `exit` has come here twice."""
+        c = exit.cell
+        if exit.behind:
+            return
+        if c.exit is not exit:  # wanted again meanwhile, or here for the second time
+            self._let_go(exit)
+        elif c.state == DOOMED:
+            self._settle(c, LOST if c.value.error is None else FAILED, c.value)
+        elif c.state == PENDING:
+            c.exit = None
+            self._let_go(exit)
+
+    def _let_go(self, exit: Exit) -> None:
+        """`exit.cell` is out: nobody need wait for it any longer."""
+        waiting, exit.waiting = exit.waiting, []
+        c = exit.cell
+        for who in waiting:
+            if not isinstance(who, Exit):
+                self.orders.append((TELL, who, c.state >= DONE))
+                continue
+            if c.state > DONE and who.cell.state == DOOMED:
+                who.cell.value = _first_of(who.cell.value, c.value)
+            who.behind -= 1
+            if not who.behind:
+                self._outs.append(who)
+
+    def _gone(self, c: Cell) -> None:
+        exit, c.exit = c.exit, None
+        c.state = PENDING
+        assert exit is not None
+        self._let_go(exit)
+        if not c.wanted:
+            return
+        if self.closing:
+            self._settle(c, LOST, self._loss)
+        elif c.parties or any(
+            w.state == RESOLVING and (w.together or w.deps[w.missing] is c) for w in c.dependents or ()
+        ):
+            self._begin([c], c.asker)
+        else:
+            c.state = CLAIMED
+
+    def _settle(self, c: Cell, state: int, value: Any) -> None:
+        c.state = state
+        c.value = value
+        c.asker = None
+        exit, c.exit = c.exit, None
+        if exit is not None:
+            self._let_go(exit)
+        if c.parties is not None:
+            self._tell_parties(c)
+        if state != DONE:
+            self._bad.append(c)
+            return
+        dependents, c.dependents = c.dependents, None
+        for w in dependents or ():
+            if w.state == RESOLVING:
+                if not w.together:
+                    if w.deps[w.missing] is c:
+                        self._advance(w)
+                else:
+                    w.missing -= 1
+                    if not w.missing:
+                        w.state = READY
+                        self.orders.append((START, w, None))
+
+    def _tell_parties(self, c: Cell) -> None:
+        for p in c.parties or ():
+            self.orders.append((TELL, p, True))
+        c.parties = None
+
+
+def _first_failure(deps: Iterable[Cell]) -> Failure | None:
+    """The first failure among `deps`, those that are only bound to fail included."""
+    return min((d.value for d in deps if d.state in (FAILED, DOOMED, LOST)), key=_order, default=None)
+
+
+def _order(failure: Failure) -> float:
+    return failure.order
+
+
+def _first_of(a: Failure, b: Failure) -> Failure:
+    """The one of two failures that a cell fails with. The other is named in its notes, once."""
+    first, other = (a, b) if a.order <= b.order else (b, a)
+    if (
+        other.error is not None
+        and other.cell is not None
+        and other.error is not first.error
+        and other not in first.noted
+    ):
+        first.noted.append(other)
+        assert first.error is not None
+        first.error.add_note(f"step {other.cell.name!r} also failed while stopping: {shown(other.error)}")
+    return first
+
+
+def shown(error: BaseException) -> str:
+    """An exception in one line, even if its own `repr` raises."""
+    try:
+        return repr(error)
+    except Exception:
+        return f"{type(error).__name__}(...)"

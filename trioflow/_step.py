@@ -1,0 +1,285 @@
+"""One step: what people see of its cell, and what one execution of its body consists of."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import random
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, final
+
+import attrs
+import trio
+from trio.lowlevel import checkpoint, enable_ki_protection
+
+from ._errors import RunClosedError, WorkflowTimeoutError
+from ._kernel import (
+    CLAIMED,
+    DONE,
+    DOOMED,
+    FAILED,
+    LOST,
+    PENDING,
+    READY,
+    RESOLVING,
+    RUNNING,
+    STOPPING,
+    Cell,
+    Failure,
+    shown,
+)
+from ._names import Scope, Site, place_of
+from ._policy import DEFAULT, StepConfig, as_mapping, delay_before, is_retryable, returned_delay
+from ._signature import arranged, signature_of
+from ._time import shown as shown_seconds
+from ._views import StepContext, StepName
+
+T = TypeVar("T")
+Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
+
+_STATUS: dict[int, Status] = {
+    PENDING: "pending",
+    CLAIMED: "pending",
+    RESOLVING: "pending",
+    READY: "pending",
+    DOOMED: "pending",
+    RUNNING: "running",
+    STOPPING: "cancelling",
+    DONE: "succeeded",
+    FAILED: "failed",
+    LOST: "pending",
+}
+
+
+#: Where jitter comes from: one generator of our own, so that whoever tests can seed it.
+chance = random.Random()
+
+
+class Watch(Protocol):
+    """Who is told what happens to bodies; `_run` makes one where there are instruments."""
+
+    def started(self, step: Step[Any]) -> None: ...
+    def completed(self, step: Step[Any], output: object) -> None: ...
+
+
+class StepRun(Protocol):
+    """What a step needs of the run that it belongs to."""
+
+    @property
+    def watch(self) -> Watch | None: ...
+    async def demand(self, step: Step[Any]) -> None: ...
+    def begin_again(self, step: Step[Any]) -> None: ...
+
+
+@final
+@attrs.define(eq=False, repr=False)
+class Step(Cell, Generic[T]):
+    """A declared step: `await step()` gives what its body returned, raises what it raised.
+
+    `@step.do(...)` makes it. Steps are compared by identity. Only what is described here is public; the other
+    attributes are the scheduler's.
+
+    Attributes:
+        name: The step's name, as given to `step.do` or the function's.
+    """
+
+    fn: Callable[..., Any]
+    is_async: bool
+    run: StepRun
+    #: The body needs more than its values by position: see `prepared`.
+    managed: bool
+    #: Names of the parameters that take dependencies, where the names say which; None where `depends` does.
+    params: tuple[str, ...] | None
+    #: The steps of the task or body that declares it, and its place among all of the run.
+    scope: Scope
+    at: int
+    site: Site
+    #: Its own configuration; None: none, which is not the same as the run's defaults.
+    config: StepConfig | None
+
+    @enable_ki_protection
+    async def __call__(self) -> T:
+        """Run the step if it has not run, with all that it needs, and return its result. A checkpoint, always.
+
+        Whoever awaits it, and however often, gets the one outcome. If the waiter is cancelled it leaves at once; it waits
+        only for the clean-up of bodies that nobody else wants, and what such a body raises or returns while it is
+        being stopped is raised or returned here.
+
+        Raises:
+            Exception: whatever the body raised, or the body of a step that it needs: that very object.
+            CycleError, DefinitionError: if the dependencies can't be resolved; no body has been started then.
+            DeadlockError: if a body awaits a step that waits for that body.
+            RunClosedError: if the run is over and the step has no outcome.
+        """
+        if self.state < DONE:
+            await self.run.demand(self)
+        else:
+            await checkpoint()
+        if self.state == DONE:
+            return cast(T, self.value)
+        if self.state != FAILED:
+            raise RunClosedError(f"step {self.name!r} has no outcome: its run is over", step=self.name)
+        failure: Failure = self.value
+        error = failure.error
+        assert error is not None
+        try:
+            raise error.with_traceback(failure.traceback)
+        finally:
+            error.__context__ = failure.context
+            del failure, error, self  # no cycle through this frame, which the traceback holds
+
+    @property
+    def status(self) -> Status:
+        """What has become of it.
+
+        "pending": not begun, or not any more. "running". "cancelling": told to stop, cleaning up. "succeeded", "failed":
+        it has an outcome. "cancelled": its body was stopped without one; an await would start it afresh.
+        """
+        if self.state in (PENDING, LOST) and self.lane is not None:
+            return "cancelled"
+        return _STATUS[self.state]
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has not succeeded, in words: which step failed and how, who cancelled it, or what it waits for.
+
+        None while it runs and when it has succeeded.
+        """
+        state = self.state
+        if state in (FAILED, DOOMED, LOST):
+            failure: Failure = self.value
+            if failure.error is not None:
+                return f"{failure.why}: {shown(failure.error)}"
+            return failure.why if self.lane is not None else f"never started: {failure.why}"
+        if state == STOPPING:
+            return cast(str, self.value)
+        if state == PENDING:
+            if self.lane is not None:
+                return cast(str, self.value)
+            return f"never started: {self.value or 'nobody has needed it'}"
+        if state in (CLAIMED, RESOLVING):
+            return "waits for " + ", ".join(repr(d.name) for d in self.deps if d.state < DONE)
+        return None
+
+    @property
+    def dependencies(self) -> tuple[Step[Any], ...]:
+        """The steps that it needs, in the order of its parameters. Those meant by name are known once it was needed."""
+        return cast("tuple[Step[Any], ...]", self.deps)
+
+    @property
+    def place(self) -> str:
+        """Where it is declared: "file:line"."""
+        return place_of(self.site)
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} {self.status}>"
+
+
+def arguments(step: Step[Any]) -> Any:
+    """What the dependencies have returned, in order."""
+    deps = step.deps
+    n = len(deps)
+    return (deps[0].value,) if n == 1 else [d.value for d in deps] if n else ()
+
+
+def prepared(step: Step[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A function and its arguments: one execution of a body that isn't simply called with its values by position."""
+    config = step.config
+    if needs_attempts(config):
+        fn: Callable[..., Any] = attempts
+        args: Any = (step, config)
+    else:
+        fn, args = bound(step, 1)
+    watch = step.run.watch
+    if watch is None:
+        return fn, args
+    return (watched_async if step.is_async else watched_sync), (step, watch, fn, args)
+
+
+def bound(step: Step[Any], attempt: int) -> tuple[Callable[..., Any], Any]:
+    """The body and its arguments, by position and by name."""
+    fn, args = step.fn, arguments(step)
+    signature = signature_of(fn)
+    if signature.plain and step.params is None:
+        return fn, args
+    ctx = None if signature.ctx is None else context_of(step, attempt)
+    args, keywords = arranged(signature, step.params, args, ctx)
+    return (functools.partial(fn, **keywords) if keywords else fn), args
+
+
+def context_of(step: Step[Any], attempt: int) -> StepContext:
+    name = StepName(name=step.name, count=step.scope.occurrence(step))
+    return StepContext(step=name, attempt=attempt, config=as_mapping(step.config or DEFAULT))
+
+
+def needs_attempts(config: StepConfig | None) -> bool:
+    """Whether a body has to be run by `attempts`."""
+    return config is not None and (config.retries is not None or config.timeout_seconds is not None)
+
+
+async def attempts(step: Step[Any], config: StepConfig) -> Any:
+    """Run a body, again and again if its configuration says so, until it returns or has failed for good."""
+    attempt = 1
+    while True:
+        try:
+            return await one_attempt(step, attempt, config.timeout_seconds)
+        except Exception as exc:
+            # What a body raises while it is being stopped is its outcome: nobody is there to try again for.
+            if step.state == STOPPING or not will_retry(config, attempt, exc):
+                raise
+            delay = delay_after(step, config, attempt, exc)
+        await trio.sleep(delay)
+        step.run.begin_again(step)
+        attempt += 1
+
+
+async def one_attempt(step: Step[Any], attempt: int, limit: float | None) -> Any:
+    """A body that exceeds its timeout is cancelled; what it returns or raises while it is being stopped counts."""
+    fn, args = bound(step, attempt)
+    with trio.move_on_after(math.inf if limit is None else limit):
+        value = fn(*args)
+        return await value if inspect.iscoroutine(value) else value
+    assert limit is not None
+    raise WorkflowTimeoutError(
+        f"step {step.name!r} ({step.place}): attempt {attempt} took longer than its timeout of {shown_seconds(limit)}",
+        step=step.name,
+        seconds=limit,
+    )
+
+
+def will_retry(config: StepConfig, attempt: int, error: Exception) -> bool:
+    return config.retries is not None and attempt <= config.retries.limit and is_retryable(error)
+
+
+def delay_after(step: Step[Any], config: StepConfig, attempt: int, error: Exception) -> float:
+    """Seconds until the next attempt. If a delay function raises, the step fails with that."""
+    retries = config.retries
+    assert retries is not None
+    base = None
+    if callable(retries.delay):
+        base = returned_delay(retries.delay(context_of(step, attempt), error))
+    return delay_before(retries, attempt, random=chance.random(), base=base)
+
+
+async def watched_async(step: Step[Any], watch: Watch, fn: Callable[..., Any], args: Any) -> Any:
+    watch.started(step)
+    value = await fn(*args)
+    watch.completed(step, value)
+    return value
+
+
+def watched_sync(step: Step[Any], watch: Watch, fn: Callable[..., Any], args: Any) -> Any:
+    watch.started(step)
+    value = fn(*args)
+    watch.completed(step, value)
+    return value
+
+
+def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """A body's own traceback: the scheduler's frames, which come first, are left out."""
+    tb = traceback
+    while tb is not None and tb.tb_frame.f_globals.get("__package__") == __package__:
+        tb = tb.tb_next
+    return tb or traceback

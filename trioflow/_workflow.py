@@ -1,0 +1,409 @@
+"""The doors: a workflow's class, one run of it, and a run with a handle."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import warnings
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, cast, final, overload
+
+import attrs
+import trio
+from trio.lowlevel import current_task, disable_ki_protection, enable_ki_protection
+
+from ._declare import WorkflowStep
+from ._errors import ConfigError, DefinitionError, RunClosedError
+from ._kernel import shown
+from ._lanes import Home
+from ._policy import StepConfig, StepConfigDict, step_config
+from ._run import Run
+from ._step import Step
+from ._views import WorkflowEvent
+from ._watchers import Watchers
+from .abc import Instrument
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_INSTANCE_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
+
+
+class WorkflowEntrypoint:
+    """Base of a workflow: override `run(self, event, step)`, sync or async.
+
+    Attributes:
+        env: What the one who starts the run has passed as `env`.
+        ctx: The run's execution context; None in a run in memory.
+    """
+
+    env: Any = None
+    ctx: Any = None
+
+    def __init__(self, ctx: Any = None, env: Any = None) -> None:
+        self.ctx = ctx
+        self.env = env
+
+    def run(self, event: Any, step: Any) -> Any:
+        """Declare steps with `step`, await the one you want, return the run's output.
+
+        Args:
+            event: A `WorkflowEvent`: what started the run.
+            step: A `WorkflowStep`.
+        """
+        raise DefinitionError(f"{type(self).__qualname__} has no run(self, event, step): a workflow needs one")
+
+
+class _RunsAsync(Protocol[T_co]):
+    def run(self, event: Any, step: Any, /) -> Coroutine[Any, Any, T_co]: ...
+
+
+class _RunsSync(Protocol[T_co]):
+    def run(self, event: Any, step: Any, /) -> T_co: ...
+
+
+AsyncWorkflow = type[_RunsAsync[T]] | Callable[[Any, Any], Coroutine[Any, Any, T]]
+SyncWorkflow = type[_RunsSync[T]] | Callable[[Any, Any], T]
+AnyWorkflow = type[Any] | Callable[[Any, Any], Any]
+
+
+@attrs.define(eq=False)
+class _Start:
+    """What it takes to begin a run: the function, its event, and the run's empty state."""
+
+    fn: Callable[..., Any]
+    event: WorkflowEvent[Any]
+    run: Run
+
+
+def _prepare(
+    workflow: AnyWorkflow,
+    params: object,
+    instance_id: str | None,
+    env: object,
+    defaults: StepConfig | StepConfigDict | None,
+    instruments: Iterable[Instrument],
+) -> _Start:
+    name = getattr(workflow, "__name__", type(workflow).__name__)
+    if instance_id is None:
+        instance_id = f"run-{os.urandom(8).hex()}"
+    elif not isinstance(instance_id, str) or not _INSTANCE_ID.fullmatch(instance_id):
+        raise ConfigError(
+            f"instance id {instance_id!r} can't be used: 1 to 100 letters, digits, '_' and '-', the first not a '-'"
+        )
+    watching = list(instruments)
+    watch = Watchers(instance_id, watching) if watching else None
+    run = Run(instance_id, watch, None if defaults is None else step_config(defaults))
+    run.lobby = Home(run)
+    event: WorkflowEvent[Any] = WorkflowEvent(
+        payload={} if params is None else params,
+        timestamp=datetime.now(UTC),
+        instanceId=instance_id,
+        workflowName=name,
+    )
+    return _Start(_function_of(workflow, env), event, run)
+
+
+def _function_of(workflow: AnyWorkflow, env: object) -> Callable[..., Any]:
+    if not inspect.isclass(workflow):
+        if not callable(workflow):
+            raise DefinitionError(
+                f"{workflow!r} is not a workflow: give a class with run(self, event, step), or a function (event, step)"
+            )
+        if env is not None:
+            raise DefinitionError(
+                "env is for workflow classes, which read it as self.env; a function can close over what it needs"
+            )
+        return workflow
+    if not callable(getattr(workflow, "run", None)):
+        raise DefinitionError(f"class {workflow.__qualname__} is not a workflow: it has no run(self, event, step)")
+    return cast("Callable[..., Any]", _instance(workflow, env).run)
+
+
+def _instance(workflow: type[Any], env: object) -> Any:
+    """Made as Cloudflare does, with `(ctx, env)`; a class of its own with an `__init__` that takes nothing is fine, too.
+
+    An `__init__` that doesn't call `super().__init__` is common, so `env` is set where it has not been.
+    """
+    try:
+        inspect.signature(workflow).bind(None, env)
+    except TypeError:
+        made = workflow()
+    else:
+        made = workflow(None, env)
+    if "env" not in getattr(made, "__dict__", ()):
+        made.env = env
+    return made
+
+
+@disable_ki_protection
+async def _call(fn: Callable[..., Any], event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
+    result = fn(event, step)
+    return await result if inspect.isawaitable(result) else result
+
+
+@enable_ki_protection
+async def _conduct(start: _Start) -> Any:
+    """One pass over a workflow, in a nursery that is gone when this returns or raises."""
+    run = start.run
+    run.main = current_task()
+    errors: list[BaseException] = []
+    result, end = None, None
+    try:
+        async with trio.open_nursery() as nursery:
+            run.lobby.nursery = nursery
+            try:
+                result = await _call(start.fn, start.event, WorkflowStep(run))
+            except Exception as exc:
+                errors.append(exc)
+            finally:
+                run.close()
+    except BaseException as exc:  # Cancelled, or our nursery's group round what the workflow's function has let through
+        end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
+    _report_unawaited(run)
+    errors = [*run.fatal, *errors, *run.unheard()]
+    if end is not None and not (errors and isinstance(end, trio.Cancelled)):  # an error takes the place of a Cancelled
+        errors.insert(0, end)
+    try:
+        if errors:
+            raise _with_notes(errors)
+    finally:
+        del errors, end, run, start  # no cycle through this frame, which the traceback holds
+    return result
+
+
+def _with_notes(errors: list[BaseException]) -> BaseException:
+    """The first, with a note for each of the others."""
+    first = errors[0]
+    seen = {id(first)}
+    for other in errors[1:]:
+        if id(other) not in seen:
+            seen.add(id(other))
+            first.add_note(f"the run also ended with {shown(other)}")
+    return first
+
+
+def _report_unawaited(run: Run) -> None:
+    for what, filename, line in run.unawaited.values():
+        try:
+            warnings.warn_explicit(f"{what} was never awaited", RuntimeWarning, filename, line)
+        except RuntimeWarning as exc:  # an error filter: as with Python's own, the program goes on
+            _Unraisable(exc)
+    run.unawaited.clear()
+
+
+class _Unraisable:
+    """Reports an exception through `sys.unraisablehook`: Python does that for what is raised in a `__del__`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __del__(self) -> None:
+        raise self.error
+
+
+@overload
+async def run_workflow(
+    workflow: AsyncWorkflow[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> T: ...
+@overload
+async def run_workflow(
+    workflow: SyncWorkflow[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> T: ...
+@enable_ki_protection
+async def run_workflow(
+    workflow: AnyWorkflow,
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> Any:
+    """Run a workflow in memory, and return what its `run` returns. A checkpoint.
+
+    The run is a Trio nursery: when this returns or raises, no task of it is left. Cancelling it cancels what the
+    workflow awaits, and what nobody needs any more stops.
+
+    Args:
+        workflow: A class with `run(self, event, step)`, or a function `(event, step)`; sync or async.
+        params: `event.payload`; `{}` if there are none. Handed over as it is.
+        instance_id: `event.instanceId`; generated if not given.
+        env: `self.env` of the workflow. Only for classes.
+        defaults: The configuration of steps that have none of their own. Without: no retry, no timeout.
+        instruments: Are told what happens: see `trioflow.abc.Instrument`.
+
+    Raises:
+        Exception: whatever `run` raises, the object itself. A body's failure that nobody was told of because the run was
+            ending is raised, too, or added as a note.
+        DefinitionError: `workflow` is none, or `env` was given for a function.
+        ConfigError: the instance id or the defaults can't be used.
+    """
+    return await _conduct(_prepare(workflow, params, instance_id, env, defaults, instruments))
+
+
+@final
+@attrs.define(eq=False)
+class WorkflowRun(Generic[T]):
+    """The handle of a run that goes on beside the code that holds it. `open_run` gives it."""
+
+    _start: _Start
+    _done: trio.Event = attrs.field(factory=trio.Event)
+    _output: T | None = None
+    _error: Exception | None = None
+    _traceback: TracebackType | None = None
+    #: It returned or raised; False also when it was cancelled.
+    _ended: bool = False
+    _told: bool = False
+
+    @property
+    def id(self) -> str:
+        """The run's id: `event.instanceId`."""
+        return self._start.run.instance_id
+
+    @property
+    def steps(self) -> Sequence[Step[Any]]:
+        """The steps declared so far, in order, those of bodies among them. A snapshot."""
+        return tuple(self._start.run.steps)
+
+    async def result(self) -> T:
+        """Wait for the workflow's end and return its output. A checkpoint.
+
+        Raises:
+            Exception: what the workflow raised, that very object, however often it is asked for.
+            RunClosedError: the block was left before the workflow had ended.
+        """
+        await self._done.wait()
+        if not self._ended:
+            raise RunClosedError(f"run {self.id!r} was cancelled before it had a result")
+        error = self._error
+        if error is None:
+            return cast(T, self._output)
+        self._told = True
+        try:
+            raise error.with_traceback(self._traceback)
+        finally:
+            del error, self
+
+    def _take_error(self) -> Exception | None:
+        """The failure, if nobody has been told of it."""
+        error = None if self._told else self._error
+        self._told = True
+        return error
+
+    async def _conduct(self) -> None:
+        try:
+            self._output = await _conduct(self._start)
+        except Exception as exc:
+            self._error = exc
+            self._traceback = exc.__traceback__
+            self._ended = True
+        else:
+            self._ended = True
+        finally:
+            self._done.set()
+
+    def __repr__(self) -> str:
+        end = "failed" if self._error is not None else "done" if self._ended else "cancelled"
+        state = end if self._done.is_set() else "running"
+        return f"<WorkflowRun {self.id!r} {state}, {len(self._start.run.steps)} steps>"
+
+
+@final
+@attrs.define(eq=False)
+class OpenRun(Generic[T]):
+    """What `open_run` returns: an async context manager that gives a `WorkflowRun`."""
+
+    _run: WorkflowRun[T]
+    _manager: Any = None
+    _nursery: trio.Nursery | None = None
+
+    @enable_ki_protection
+    async def __aenter__(self) -> WorkflowRun[T]:
+        self._manager = trio.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._run._conduct, name=self._run.id)
+        return self._run
+
+    @enable_ki_protection
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._nursery is not None
+        self._nursery.cancel_scope.cancel(reason="the block of open_run was left")
+        try:
+            # Our nursery never hears of the block's exception: Python raises it again by itself, and unwrapped, when this
+            # returns. A Cancelled of our own nursery's scope can be in the block only if the run died of something that
+            # is no Exception, which is then raised here.
+            await self._manager.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            raise group.exceptions[0] from None
+        failure = self._run._take_error()
+        if failure is None or failure is error:
+            return
+        if error is None:
+            raise failure
+        if not isinstance(error, trio.Cancelled):
+            error.add_note(f"run {self._run.id!r} also failed: {shown(failure)}")
+            return
+        raise failure
+
+
+@overload
+def open_run(
+    workflow: AsyncWorkflow[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> OpenRun[T]: ...
+@overload
+def open_run(
+    workflow: SyncWorkflow[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> OpenRun[T]: ...
+def open_run(
+    workflow: AnyWorkflow,
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> OpenRun[Any]:
+    """As `run_workflow`, beside other code: `async with open_run(Report, {"day": 1}) as run`.
+
+    The workflow runs as a task and doesn't hold up the block. Its failure doesn't cancel the block: `await run.result()`
+    raises it or, if nobody asked, it is raised when the block is left. Leaving the block cancels what is left of the run
+    and waits for it. An exception of the block comes out as it is, with the run's failure as a note on it.
+
+    The block may await the run's steps, as `run.steps` gives them. When the run is over, those without an outcome raise
+    RunClosedError.
+
+    Entering the block and leaving it are checkpoints, as with any nursery.
+    """
+    return OpenRun(WorkflowRun(_prepare(workflow, params, instance_id, env, defaults, instruments)))
