@@ -1,15 +1,8 @@
-"""Time is virtual in every async test, whether it asks for it or not."""
+"""What all tests share: Hypothesis measures no real time, since a loaded machine is no bug of ours."""
 
 from __future__ import annotations
 
 import hypothesis
-import pytest
-import trio.testing
 
 hypothesis.settings.register_profile("trioflow", deadline=None)
 hypothesis.settings.load_profile("trioflow")
-
-
-@pytest.fixture(autouse=True)
-def _virtual_time(autojump_clock: trio.testing.MockClock) -> None:
-    """pytest-trio finds the clock among the fixtures of a test, so asking for it here is enough."""

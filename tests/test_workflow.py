@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import trio
+from trio.testing import MockClock
 
 from trioflow import WorkflowEntrypoint, WorkflowEvent, WorkflowStep, run_workflow
 
@@ -33,6 +34,6 @@ class Diamond(WorkflowEntrypoint):
         return await both()
 
 
-async def test_a_diamond_takes_its_critical_path_and_returns_its_value() -> None:
+async def test_a_diamond_takes_its_critical_path_and_returns_its_value(autojump_clock: MockClock) -> None:
     assert await run_workflow(Diamond, {"start": 1}) == 6
     assert trio.current_time() == 4
