@@ -64,8 +64,8 @@ class WorkflowStep:
             if not callable(name):
                 raise DefinitionError(f"a step's name is text, not {name!r}")
             raise DefinitionError("step.do needs parentheses: write @step.do() or @step.do('name') above the function")
-        if depends is not None and not isinstance(depends, tuple):
-            depends = _as_tuple(depends)
+        if depends is not None:
+            depends = tuple(depends) if type(depends) is list else _as_tuple(depends)
         return StepDecorator(self._run, name, depends, concurrent, None if config is None else step_config(config))
 
     def sleep(self, name: str, duration: Duration) -> Sleep:
@@ -85,7 +85,7 @@ class WorkflowStep:
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # not frozen: that costs a third of a declaration
 class StepDecorator:
     """What `step.do(...)` returns: call it with the body."""
 
@@ -104,7 +104,10 @@ class StepDecorator:
         """Declare the step whose body is `fn`."""
         run = self._run
         frame = sys._getframe(1)
-        site = run.sites.setdefault(frame.f_code, {}).setdefault(frame.f_lasti, (frame.f_code, frame.f_lasti))
+        code, offset = frame.f_code, frame.f_lasti
+        site = run.sites.get((id(code), offset))
+        if site is None:
+            site = run.sites[id(code), offset] = (code, offset)
         name = self._name
         if name is None:
             name = getattr(fn, "__name__", None) or type(fn).__name__
@@ -117,7 +120,7 @@ class StepDecorator:
         if run.closed:
             raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)
         scope = scope_of(run, current_task())
-        earlier = scope.owner.earlier(name)
+        earlier = scope.earlier(name)
         if earlier is not None:
             again = _taken_up(cast("Step[Any]", earlier), self, fn, signature, site)
             if again is not None:

@@ -68,7 +68,7 @@ _positions: ByIdentity[array[int]] = ByIdentity()
 
 
 def place_of(site: Site) -> str:
-    """ "file:line" of a declaration."""
+    """Where a declaration stands, as "file:line"."""
     code = site[0]
     return f"{code.co_filename}:{_position(site) >> _COLUMN_BITS or code.co_firstlineno}"
 
@@ -79,7 +79,8 @@ def _position(site: Site) -> int:
     positions = _positions.facts.get(id(code))
     if positions is None:
         positions = _positions.keep(code, array("Q", _all_positions(code)))
-    return positions[offset // 2]
+    i = offset // 2
+    return positions[i] if i < len(positions) else 0
 
 
 def _all_positions(code: CodeType) -> Iterator[int]:
@@ -276,7 +277,10 @@ class Scope:
         i = bisect_left(namesakes, cell.at, key=_at)
         if i < len(namesakes) and namesakes[i] is cell:
             return i + 1
-        return (owner._numbers or {})[cell]
+        number = (owner._numbers or {}).get(cell)
+        if number is None:  # a task of an earlier attempt is still declaring: it counts on where that attempt was
+            return sum(other.name == cell.name and other.at <= cell.at for other in self._declared)
+        return number
 
     def begin_again(self) -> None:
         """The body makes another attempt: the scope is empty, but what it held is remembered, for `earlier`."""

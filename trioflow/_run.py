@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
-from types import CodeType
 from typing import Any
 
 import attrs
@@ -73,17 +72,20 @@ class Demand:
         self.run.carry_out()
         return Abort.FAILED
 
-    def wake(self) -> None:
-        """Trio goes on with the waiter: with the outcome if there is one, else with the cancellation.
+    @property
+    def interrupted(self) -> bool:
+        """Trio has delivered a KeyboardInterrupt through the abort function.
 
-        A KeyboardInterrupt that Trio delivered through the abort function counts more than any outcome: whoever has taken
-        it from Trio must not lose it.
+        It counts more than any outcome: whoever has taken it from Trio must not lose it.
         """
-        cancelled = self.cancelled
-        if cancelled is not None and not (self.told and isinstance(cancelled.error, trio.Cancelled)):
-            reschedule(self.task, cancelled)
-        else:
+        return self.cancelled is not None and not isinstance(self.cancelled.error, trio.Cancelled)
+
+    def wake(self) -> None:
+        """Trio goes on with the waiter: with the outcome if there is one, else with the cancellation."""
+        if self.cancelled is None or (self.told and not self.interrupted):
             reschedule(self.task)
+        else:
+            reschedule(self.task, self.cancelled)
 
 
 @attrs.define(eq=False)
@@ -105,14 +107,14 @@ class Run:
     scopes: dict[Task | Step[Any], Scope] = attrs.field(factory=dict)
     root: Scope = attrs.field(factory=Scope)
     #: Where steps are declared: one tuple for each place, not for each step.
-    sites: dict[CodeType, dict[int, Site]] = attrs.field(factory=dict)
+    sites: dict[tuple[int, int], Site] = attrs.field(factory=dict)  # by the code's id and the instruction
     places: int = 0
     #: The task that runs the workflow's function.
     main: Task | None = None
     #: Nothing is started any more, and nobody can ask.
     closed: bool = False
-    #: Failures while the run was ending, and those that some waiter has been told of.
-    late: list[Failure] = attrs.field(factory=list)
+    #: Every failure of a body, and the ids of those errors that some waiter has been told of.
+    failures: list[Failure] = attrs.field(factory=list)
     heard: set[int] = attrs.field(factory=set)
     #: What ended the run from inside a body: KeyboardInterrupt and its like.
     fatal: list[BaseException] = attrs.field(factory=list)
@@ -271,7 +273,7 @@ class Run:
 
     def tell(self, demand: Demand, settled: bool) -> None:
         demand.told = settled
-        if settled and demand.cell.state == FAILED:
+        if settled and demand.cell.state == FAILED and not demand.interrupted:
             failure: Failure = demand.cell.value
             self.heard.update(id(f.error) for f in (failure, *failure.noted))
         if demand.parked:
@@ -297,8 +299,7 @@ class Run:
     def body_failed(self, cell: Step[Any], error: Exception) -> bool:
         """True if it had been told to stop."""
         stopped = self.kernel.failed(cell, error, without_our_frames(error.__traceback__))
-        if self.closed:
-            self.late.append(cell.value)
+        self.failures.append(cell.value)
         if self.watch is not None:
             self.watch.errored(cell, error)
         return stopped
@@ -370,8 +371,8 @@ class Run:
         self.carry_out()
 
     def unheard(self) -> list[BaseException]:
-        """What bodies raised while the run was ending, and nobody was told of."""
-        return [f.error for f in self.late if f.error is not None and id(f.error) not in self.heard]
+        """What bodies raised and nobody was told of: who waited was interrupted, say."""
+        return [f.error for f in self.failures if f.error is not None and id(f.error) not in self.heard]
 
 
 def _cycle_error(cycle: list[Step[Any]]) -> CycleError:

@@ -243,7 +243,7 @@ def arranged(
     for slot in signature.slots:  # by position as far as nothing is left out
         if slot in given:
             args.append(given.pop(slot))
-        elif slot in signature.spelt_out:
+        elif given and slot in signature.spelt_out:
             args.append(signature.spelt_out[slot])
         else:
             break

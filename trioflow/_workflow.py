@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast, final, overload
 
 import attrs
 import trio
-from trio.lowlevel import current_task, disable_ki_protection, enable_ki_protection
+from trio.lowlevel import checkpoint_if_cancelled, current_task, disable_ki_protection, enable_ki_protection
 
 from ._declare import WorkflowStep
 from ._errors import ConfigError, DefinitionError, RunClosedError
@@ -152,6 +152,7 @@ async def _conduct(start: _Start) -> Any:
     run.main = current_task()
     errors: list[BaseException] = []
     result, end = None, None
+    await checkpoint_if_cancelled()  # a nursery without children is no place to be cancelled in
     try:
         async with trio.open_nursery() as nursery:
             run.lobby.nursery = nursery

@@ -202,8 +202,10 @@ def _tell_failure(error: BaseException, progress: Progress, traceback: bool) -> 
 
 
 def _without_interrupt(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Ctrl-C, and what came with it."""
     if isinstance(error, BaseExceptionGroup):
-        return error.split(KeyboardInterrupt)
+        interrupt, rest = error.split(KeyboardInterrupt)
+        return (interrupt, rest) if interrupt is not None else (None, error)  # `rest` would be another object
     return (error, None) if isinstance(error, KeyboardInterrupt) else (None, error)
 
 
@@ -283,7 +285,7 @@ def report(error: BaseException, progress: Progress) -> list[str]:
     room = REPORT_LINES - len(lines) - len(remarks)
     members = [*_members(error)]
     if members:
-        told = _cut([f"  - {_member(leaf, raisers)}" for leaf in members], room - 2)
+        told = _cut([f"  - {_member(leaf, raisers)}" for leaf in members], room - 3)
         lines += told
         room -= len(told)
     frames = _own_frames(error)
@@ -491,7 +493,5 @@ def _say(*lines: str) -> None:
 
 def _hang_up(stream: IO[str]) -> None:
     """Let what is still written to it go nowhere, or Python itself would complain at its exit."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,0 +1,2 @@
+"""Testing whatever runs a workflow."""
+from trioflow.testing.model import *

@@ -1,0 +1,834 @@
+"""Making it happen, and judging what was seen: any runtime, on a generated workflow, in virtual time.
+
+`run_dag` runs a `DagSpec` on a runtime and returns a `Trace`: what the bodies of the steps and those who awaited them
+saw, in the order in which they saw it. `check` compares the trace with the promises. Both see the runtime through
+`run_workflow` and the `step` that it hands out and through nothing else, so that another runtime, or one that was
+broken on purpose, can be put under the same checks.
+
+`check` judges twice. The invariants in `INVARIANTS` follow the trace and hold for every spec, however many things
+happen at one instant: where the schedule may decide, they allow each way. Then comes `predict`, which allows only one,
+as far as it reaches. An invariant that is broken is reported in preference to a prediction that isn't met, because it
+says what the matter is.
+
+**Schedules.** Trio by itself only shuffles the tasks that become runnable together, and under Hypothesis it shuffles
+them the same way every time. With a `seed`, `run_dag` chooses their order instead. It does so with documented names
+only: an instrument puts a gate in front of each task (`Task.coro`), where the task waits for its turn. Replacing Trio's
+internal source of randomness would be four times as fast per task step, but that is private, and the steps are a small
+part of an example. As in Trio, everything that is runnable gets its turn before anything gets its second.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, final
+
+import attrs
+import trio
+from trio.testing import MockClock
+
+import trioflow
+from trioflow.testing.model import BodyError, DagSpec, Span, predict
+
+__all__ = ["INVARIANTS", "Event", "Invariant", "Trace", "check", "run_dag"]
+
+_PATIENCE = 1_000_000
+"""Virtual seconds after which a run is said to hang."""
+
+
+# ------------------------------------------------------------------------------------------------------------- traces
+
+
+@final
+@attrs.frozen(repr=False)
+class Event:
+    """Something that a body or a waiter saw."""
+
+    #: In seconds since the run began.
+    time: float
+    #: "ask" and "answer" of a waiter; "start", "cancelled" and "end" of a body; "again": a step that is settled was
+    #: awaited once more; "closing": the workflow's function is over; "over": `run_workflow` is.
+    kind: Literal["ask", "answer", "start", "cancelled", "end", "again", "closing", "over"]
+    #: Of a waiter: the demand's number, or -1 - i for the body of step i. Otherwise: the step's number. -1 for the run.
+    who: int
+    #: "ask": which step. "start": with what arguments. "answer", "end", "again", "over": how ("value", "error",
+    #: "cancelled", "closed") and the object itself.
+    detail: Any = None
+
+    @property
+    def how(self) -> str:
+        """The first half of the detail of an "answer", "end", "again" or "over"."""
+        return str(self.detail[0])
+
+    def __str__(self) -> str:
+        who = "run" if self.who < 0 else f"s{self.who}"
+        if self.kind in ("ask", "answer"):
+            who = f"demand {self.who}" if self.who >= 0 else f"s{-1 - self.who}'s own await"
+        match self.kind, self.detail:
+            case _, None:
+                what = ""
+            case "ask", target:
+                what = f" s{target}"
+            case "start", arguments:
+                what = f" with {', '.join(map(repr, arguments)) or 'no arguments'}"
+            case _, (how, thing):
+                what = f" {how}" if thing is None else f" {how} {thing!r}"
+        return f"{self.time:>12.6f}  {who} {self.kind}{what}"
+
+    def __repr__(self) -> str:
+        return f"<Event {self}>"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class Value:
+    """What the body of a generated step returns: a new object at each execution, so that identity can be judged."""
+
+    node: int
+    execution: int
+
+    def __repr__(self) -> str:
+        return f"<value {self.execution} of s{self.node}>"
+
+
+@final
+@attrs.frozen
+class Trace:
+    """What was seen in one run, in order. `str(trace)` is a timeline."""
+
+    events: tuple[Event, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.events))
+
+
+# --------------------------------------------------------------------------------------------------------- making it happen
+
+
+def run_dag(
+    spec: DagSpec, *, run_workflow: Callable[..., Awaitable[Any]] = trioflow.run_workflow, seed: int | None = None
+) -> Trace:
+    """Run `spec` on a runtime in a Trio program of its own, in virtual time, and return what was seen.
+
+    Not async: it brings `trio.run` and a `MockClock` along. `run_workflow` is called once, as
+    `run_workflow(workflow, None)`, with `workflow` a function `(event, step)` that uses nothing of `step` but
+    `step.do(name, depends=…, concurrent=…)`, and awaits what that returns. With a `seed` the order in which tasks
+    that are runnable at the same time take their turns is drawn from it; the same seed gives the same trace.
+
+    Nothing that the runtime does wrong is raised here, as long as Trio itself stands: it is in the trace, for `check`.
+    """
+    world = _World(spec, run_workflow)
+    trio.run(world.main, seed, clock=MockClock(autojump_threshold=0))
+    return Trace(tuple(world.events))
+
+
+@final
+class _World:
+    """The workflow of a spec, those who await its steps, and the notes that they take."""
+
+    def __init__(self, spec: DagSpec, run_workflow: Callable[..., Awaitable[Any]]) -> None:
+        self.spec = spec
+        self.run_workflow = run_workflow
+        self.events: list[Event] = []
+        self.steps: list[Callable[[], Awaitable[Any]]] = []
+        self.declared = trio.Event()
+        self.executions = [0] * len(spec.nodes)
+        self.since = 0.0
+
+    def note(self, kind: Any, who: int = -1, detail: Any = None) -> None:
+        self.events.append(Event(trio.current_time() - self.since, kind, who, detail))
+
+    async def main(self, seed: int | None) -> None:
+        if seed is not None:
+            await trio.lowlevel.checkpoint()  # after which no task but this one is under way
+            trio.lowlevel.add_instrument(_Turns(random.Random(seed)))
+        self.since = trio.current_time()
+        with trio.move_on_after(_PATIENCE):
+            async with trio.open_nursery() as foreign:
+                for k in range(len(self.spec.demands)):
+                    if self.spec.is_stranger(k):
+                        foreign.start_soon(self.stranger, k, name=f"demand {k}")
+                foreign.start_soon(self.host, name="host")
+
+    async def host(self) -> None:
+        with trio.CancelScope(deadline=self.since + self.spec.cancelled_at()):
+            try:
+                self.note("over", -1, ("value", await self.run_workflow(self.workflow, None)))
+            except Exception as exc:
+                self.note("over", -1, ("error", exc))
+            except BaseException:
+                self.note("over", -1, ("cancelled", None))
+                raise
+
+    async def workflow(self, event: Any, step: Any) -> str:
+        try:
+            for i in range(len(self.spec.nodes)):
+                self.steps.append(self.declare(step, i))
+            self.declared.set()
+            if self.spec.return_at is not None:
+                await trio.sleep_until(self.since + self.spec.returns_at())
+            else:
+                async with trio.open_nursery() as nursery:
+                    for k in range(len(self.spec.demands)):
+                        if not self.spec.is_stranger(k):
+                            nursery.start_soon(self.demand, k, name=f"demand {k}")
+                await self.ask_again()
+        finally:
+            self.note("closing")
+        return "done"
+
+    async def stranger(self, k: int) -> None:
+        await self.declared.wait()
+        await self.demand(k)
+
+    async def demand(self, k: int) -> None:
+        if self.spec.asks_at(k):
+            await trio.sleep_until(self.since + self.spec.asks_at(k))
+        with trio.CancelScope(deadline=trio.current_time() + self.spec.timeout(k)):
+            try:
+                await self.ask(k, self.spec.target(k))
+            except Exception:
+                pass  # it is in the notes
+
+    async def ask(self, waiter: int, target: int) -> None:
+        self.note("ask", waiter, target)
+        try:
+            value = await self.steps[target]()
+        except trioflow.RunClosedError as exc:
+            self.note("answer", waiter, ("closed", exc))
+            raise
+        except Exception as exc:
+            self.note("answer", waiter, ("error", exc))
+            raise
+        except BaseException:
+            self.note("answer", waiter, ("cancelled", None))
+            raise
+        self.note("answer", waiter, ("value", value))
+
+    async def ask_again(self) -> None:
+        """Outcomes stay: await once more what is settled."""
+        settled = {e.who for e in self.events if e.kind == "end" and e.how != "cancelled"}
+        settled |= {self.spec.target(e.who) for e in self.events if e.kind == "answer" and e.who >= 0 and e.how == "error"}
+        for i in sorted(settled):
+            try:
+                self.note("again", i, ("value", await self.steps[i]()))
+            except Exception as exc:
+                self.note("again", i, ("error", exc))
+
+    def declare(self, step: Any, i: int) -> Callable[[], Awaitable[Any]]:
+        node = self.spec.nodes[i]
+        before = self.spec.dependencies(i)
+        if node.sync:
+
+            def body(*args: Any, **kwargs: Any) -> Any:
+                return self.sync_body(i, *args, **kwargs)
+        else:
+
+            async def body(*args: Any, **kwargs: Any) -> Any:
+                return await self.async_body(i, *args, **kwargs)
+
+        # A copy for each step: nothing but its parameters tells the runtime how many there are and what they are called.
+        names = [f"s{d}" for d in before] if node.by_name else [f"p{k}" for k in range(len(before))]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        body.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+        options: dict[str, Any] = {} if node.by_name else {"depends": [self.steps[d] for d in before]}
+        if node.concurrent:
+            options["concurrent"] = True
+        decorated: Callable[[], Awaitable[Any]] = step.do(f"s{i}", **options)(body)
+        return decorated
+
+    # ---- what bodies do
+
+    def begin(self, i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.executions[i] += 1
+        self.note("start", i, (*args, *kwargs.values()))
+
+    def finish(self, i: int, execution: int, fails: bool) -> Value:
+        if fails:
+            error = BodyError(i)
+            self.note("end", i, ("error", error))
+            raise error
+        value = Value(i, execution)
+        self.note("end", i, ("value", value))
+        return value
+
+    def sync_body(self, i: int, *args: Any, **kwargs: Any) -> Value:
+        self.begin(i, args, kwargs)
+        return self.finish(i, self.executions[i], self.spec.nodes[i].fails)
+
+    async def async_body(self, i: int, *args: Any, **kwargs: Any) -> Value:
+        self.begin(i, args, kwargs)
+        execution = self.executions[i]
+        try:
+            await self.work(i)
+        except trio.Cancelled:
+            self.note("cancelled", i)
+            if self.spec.cleanup(i):
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(self.spec.cleanup(i))
+            if self.spec.nodes[i].afterwards == "reraise":
+                self.note("end", i, ("cancelled", None))
+                raise
+            return self.finish(i, execution, self.spec.nodes[i].afterwards == "fail")
+        except Exception as exc:
+            self.note("end", i, ("error", exc))
+            raise
+        return self.finish(i, execution, self.spec.nodes[i].fails)
+
+    async def work(self, i: int) -> None:
+        for target in self.spec.awaited_inside(i):
+            await self.ask(-1 - i, target)
+        if self.spec.seconds(i):
+            await trio.sleep(self.spec.seconds(i))
+        elif self.spec.nodes[i].checkpoint:
+            await trio.lowlevel.checkpoint()
+
+
+# ---------------------------------------------------------------------------------------------------------- schedules
+
+
+@final
+class _Turns(trio.abc.Instrument):
+    """Chooses in which order the tasks that are runnable at the same time take their turns.
+
+    Whoever is woken parks at a gate instead of going on. When all have (nothing else is runnable), one of them is let
+    through at random, and so on. Those that are woken meanwhile wait until this round is over. Tasks that exist when
+    it is installed, Trio's own among them, go free.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.runnable = 0
+        self.spawned = 0
+        self.arrived: list[_Gate] = []
+        self.round: list[_Gate] = []
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.spawned += 1
+        task.coro = _Gate(self, self.spawned, task)
+
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
+        self.runnable += 1
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.runnable -= 1
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.runnable > 0:
+            return
+        if not self.round and self.arrived:
+            # Trio's order among those that it wakes together is its own dice's: ours must not depend on it.
+            self.round, self.arrived = sorted(self.arrived, key=lambda gate: gate.number), []
+            self.chance.shuffle(self.round)
+        if self.round:
+            trio.lowlevel.reschedule(self.round.pop().task)
+
+
+def _stay(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
+class _Gate(Coroutine[Any, Any, Any]):
+    """Stands before the coroutine of a task, and holds it back whenever it is resumed, until it is its turn."""
+
+    def __init__(self, turns: _Turns, number: int, task: trio.lowlevel.Task) -> None:
+        self.turns = turns
+        self.number = number
+        self.task = task
+        self.inner = task.coro
+        self.parked: Coroutine[Any, Any, Any] | None = None
+        self.message: Any = None
+
+    def send(self, value: Any) -> Any:
+        parked, self.parked = self.parked, None
+        if parked is None:
+            self.message = value
+            self.parked = trio.lowlevel.wait_task_rescheduled(_stay)
+            self.turns.arrived.append(self)
+            return self.parked.send(None)
+        try:
+            parked.send(value)
+        except StopIteration:
+            pass
+        value, self.message = self.message, None
+        return self.inner.send(value)
+
+    def throw(self, *exc: Any) -> Any:
+        return self.inner.throw(*exc)
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def __await__(self) -> Iterator[Any]:
+        return self.inner.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)  # cr_frame, cr_await and the like, which Trio and debuggers look at
+
+
+# ------------------------------------------------------------------------------------------------------------ judging
+
+
+def check(spec: DagSpec, trace: Trace) -> None:
+    """Raise `AssertionError` unless `trace` is what the promises make of `spec`.
+
+    The message names the invariant that is broken and the promises behind it, shows the piece of the trace that
+    concerns the steps in question, and the spec as a call.
+    """
+    story = _Story(spec, trace)
+    for invariant in INVARIANTS:
+        for what, last, steps in invariant.breaches(story):
+            about = {*steps, *(-1 - i for i in steps)}
+            shown = [
+                event
+                for event in trace.events[: last + 1]
+                if (event.who in about if event.kind in ("start", "cancelled", "end", "again") else story.targets(event, about))
+            ]
+            lines = "\n".join(f"    {event}" for event in shown[-20:])
+            raise AssertionError(f"{invariant.name} ({invariant.promises}): {what}\n{lines}\n{spec!r}")
+
+
+_Breach = tuple[str, int, Sequence[int]]
+"""What is wrong, the index of the event that shows it, and the steps concerned."""
+
+
+@final
+@attrs.frozen
+class Invariant:
+    """A law that every trace keeps."""
+
+    name: str
+    #: The promises that it follows from.
+    promises: str
+    breaches: Callable[[_Story], Iterator[_Breach]]
+
+
+INVARIANTS: list[Invariant] = []
+"""All of them, in the order in which `check` tries them: what says most comes first."""
+
+
+def _invariant(name: str, promises: str) -> Callable[[Callable[[_Story], Iterator[_Breach]]], None]:
+    return lambda breaches: INVARIANTS.append(Invariant(name, promises, breaches))
+
+
+@final
+@attrs.define
+class _State:
+    """What an observer knows after some event."""
+
+    index: int = -1
+    time: float = 0
+    live: set[int] = attrs.Factory(set)  # bodies between their first line and their last
+    cleaning: set[int] = attrs.Factory(set)  # those of them that have seen Cancelled
+    values: set[int] = attrs.Factory(set)
+    errors: dict[int, float] = attrs.Factory(dict)  # since when
+    asking: dict[int, tuple[int, float]] = attrs.Factory(dict)  # waiter: its target, and since when
+
+    def copy(self) -> _State:
+        sets = set(self.live), set(self.cleaning), set(self.values)
+        return _State(self.index, self.time, *sets, dict(self.errors), dict(self.asking))
+
+    def follow(self, index: int, event: Event) -> None:
+        self.index, self.time = index, event.time
+        who = event.who
+        if event.kind == "ask":
+            self.asking[who] = event.detail, event.time
+        elif event.kind == "answer":
+            self.asking.pop(who, None)
+        elif event.kind == "start":
+            self.live.add(who)
+        elif event.kind == "cancelled":
+            self.cleaning.add(who)
+        elif event.kind == "end":
+            self.live.discard(who)
+            self.cleaning.discard(who)
+            if event.how == "value":
+                self.values.add(who)
+            elif event.how == "error":
+                self.errors.setdefault(who, event.time)
+
+
+@final
+class _Story:
+    """A trace, with what follows from it."""
+
+    def __init__(self, spec: DagSpec, trace: Trace) -> None:
+        self.spec = spec
+        self.events = trace.events
+        numbers = range(len(spec.nodes))
+        self.dependencies = [spec.dependencies(i) for i in numbers]
+        self.reach = [spec.reach(i) for i in numbers]
+        self.ancestors: list[frozenset[int]] = []  # with the step itself
+        for i, dependencies in enumerate(self.dependencies):
+            self.ancestors.append(frozenset({i}).union(*(self.ancestors[d] for d in dependencies)))
+        self.asked = {e.who: e for e in trace.events if e.kind == "ask" and e.who >= 0}
+        self.answered = {e.who: e for e in trace.events if e.kind == "answer" and e.who >= 0}
+        self.closing = next((e.time for e in trace.events if e.kind == "closing"), math.inf)
+        self.results = {e.who: e.detail[1] for e in trace.events if e.kind == "end" and e.how == "value"}
+        self.raised = {e.who: e.detail[1] for e in trace.events if e.kind == "end" and e.how == "error"}
+        self.failed_at = {e.who: e.time for e in trace.events if e.kind == "end" and e.how == "error"}
+        self.before: dict[int, _State] = {}  # the state before each start of a body, by index
+        self.moments: list[_State] = []  # the states in which time passed
+        state = _State()
+        for index, event in enumerate(trace.events):
+            if event.time > state.time and index:
+                self.moments.append(state.copy())
+            if event.kind == "start":
+                self.before[index] = state.copy()
+            state.follow(index, event)
+        self.moments.append(state)
+
+    def target_of(self, index: int) -> int:
+        """Which step the answer at `index` is about."""
+        who = self.events[index].who
+        return next(e.detail for e in reversed(self.events[:index]) if e.kind == "ask" and e.who == who)
+
+    def targets(self, event: Event, about: set[int]) -> bool:
+        """Whether an event that is none of a body's concerns one of these steps."""
+        if event.kind in ("ask", "answer"):
+            return event.who in about if event.who < 0 else self.spec.target(event.who) in about
+        return True
+
+    def deadline(self, k: int) -> float:
+        """From when on demand `k` has been cancelled."""
+        host = math.inf if self.spec.is_stranger(k) else self.spec.cancelled_at()
+        return min(self.asked[k].time + self.spec.timeout(k), host)
+
+    def answer_time(self, k: int) -> float:
+        return self.answered[k].time if k in self.answered else math.inf
+
+    def bound(self, state: _State, before: float = math.inf) -> list[bool]:
+        """Which steps are bound to fail, or have, by failures from before a time."""
+        found: list[bool] = []
+        for i, dependencies in enumerate(self.dependencies):
+            idle = i not in state.values and i not in state.live
+            found.append(state.errors.get(i, math.inf) < before or (idle and any(found[d] for d in dependencies)))
+        return found
+
+    def needed(
+        self,
+        state: _State,
+        roots: Iterable[int],
+        *,
+        in_turn: bool = False,
+        failed_before: float = math.inf,
+        asked_before: float = math.inf,
+    ) -> set[int]:
+        """What these await and what that needs (P11); with `in_turn`, only as far as its turn has come (P5).
+
+        Failures and awaits inside bodies count if they are from before a time.
+        """
+        todo = list(roots)
+        seen: set[int] = set()
+        bound = self.bound(state, failed_before)
+        for i in todo:
+            if i in seen or i in state.values or i in state.errors:
+                continue
+            seen.add(i)
+            if i in state.live:
+                target, since = state.asking.get(-1 - i, (i, 0))
+                if i not in state.cleaning and since < asked_before:
+                    todo.append(target)
+            elif not bound[i]:
+                missing = [d for d in self.dependencies[i] if d not in state.values]
+                todo += missing[:1] if in_turn and not self.spec.nodes[i].concurrent else missing
+        return seen
+
+    def present(self, state: _State) -> list[int]:
+        """What is awaited, surely, while time passes after `state`."""
+        if self.closing <= state.time:
+            return []
+        return [target for k, (target, _) in state.asking.items() if k >= 0 and self.deadline(k) > state.time]
+
+    def throughout(self, time: float) -> list[int]:
+        """What was awaited before the instant `time` and still is after it, in whatever order things happened in it."""
+        if self.closing <= time:
+            return []
+        return [
+            self.spec.target(k)
+            for k, asked in self.asked.items()
+            if asked.time < time < min(self.answer_time(k), self.deadline(k))
+        ]
+
+    def possible(self, state: _State, time: float) -> list[int]:
+        """What may have been awaited at some moment of the instant `time`, up to `state`."""
+        inside = [target for waiter, (target, _) in state.asking.items() if waiter < 0]
+        asked = [(k, e.detail) for k, e in self.asked.items() if k in state.asking or e.time <= self.answer_time(k) == time]
+        return inside + [target for k, target in asked if self.deadline(k) >= time]
+
+
+@_invariant("it ends", "P1, P16")
+def _it_ends(story: _Story) -> Iterator[_Breach]:
+    last = len(story.events) - 1
+    if story.moments[-1].time >= _PATIENCE or not any(e.kind == "over" for e in story.events):
+        stuck = [target for target, _ in story.moments[-1].asking.values()]
+        yield "the run hangs", last, stuck
+    for k in story.asked.keys() - story.answered.keys():
+        yield f"demand {k} never got an answer", last, [story.spec.target(k)]
+
+
+@_invariant("nothing is left", "P1")
+def _nothing_is_left(story: _Story) -> Iterator[_Breach]:
+    over = next(i for i, e in enumerate(story.events) if e.kind == "over")
+    for i, event in enumerate(story.events[over:], over):
+        if event.kind in ("start", "cancelled", "end"):
+            yield f"a body of s{event.who} was alive when the run was over", i, [event.who]
+
+
+@_invariant("no overlap", "P3")
+def _no_overlap(story: _Story) -> Iterator[_Breach]:
+    for index, state in story.before.items():
+        i = story.events[index].who
+        if i in state.live:
+            yield f"s{i} runs twice at the same time", index, [i]
+
+
+@_invariant("once only", "P3")
+def _once_only(story: _Story) -> Iterator[_Breach]:
+    for index, state in story.before.items():
+        i = story.events[index].who
+        if i in state.values or i in state.errors:
+            yield f"s{i} runs again although it has an outcome", index, [i]
+
+
+@_invariant("dependencies first", "P4")
+def _dependencies_first(story: _Story) -> Iterator[_Breach]:
+    for index, state in story.before.items():
+        event = story.events[index]
+        for d in story.dependencies[event.who]:
+            if d not in state.values:
+                yield f"s{event.who} begins before s{d} has succeeded", index, [event.who, d]
+
+
+@_invariant("values as in a call", "P4, P22")
+def _values_as_in_a_call(story: _Story) -> Iterator[_Breach]:
+    for index in story.before:
+        event = story.events[index]
+        ought = [story.results[d] for d in story.dependencies[event.who]]
+        if len(ought) != len(event.detail) or any(a is not b for a, b in zip(ought, event.detail, strict=True)):
+            yield f"s{event.who} ought to get {ought}, not {list(event.detail)}", index, [event.who]
+
+
+@_invariant("nothing begins after the end", "P2, P12")
+def _nothing_begins_after_the_end(story: _Story) -> Iterator[_Breach]:
+    for index in story.before:
+        event = story.events[index]
+        if event.time > story.closing:
+            yield f"s{event.who} begins although the run is closed", index, [event.who]
+
+
+@_invariant("lazy", "P2, P9")
+def _lazy(story: _Story) -> Iterator[_Breach]:
+    for index, state in story.before.items():
+        event = story.events[index]
+        if event.who not in story.needed(state, story.possible(state, event.time), failed_before=event.time):
+            yield f"s{event.who} begins, and nobody needs it", index, [event.who]
+
+
+@_invariant("one after the other", "P5")
+def _one_after_the_other(story: _Story) -> Iterator[_Breach]:
+    begun: set[int] = set()  # what has had its turn keeps it as long as it is wanted
+    states = sorted([*story.before.values(), *story.moments], key=lambda state: state.index)
+    for state in states:
+        index = state.index + 1
+        time = story.events[index].time if index in story.before else state.time
+        roots = story.possible(state, time)
+        begun &= story.needed(state, roots, failed_before=time)
+        begun = story.needed(state, [*roots, *begun], in_turn=True, failed_before=time)
+        if index in story.before and (i := story.events[index].who) not in begun:
+            yield f"s{i} begins before its turn has come", index, [i, *story.dependencies[i]]
+
+
+@_invariant("no delay", "P5")
+def _no_delay(story: _Story) -> Iterator[_Breach]:
+    for state in story.moments:
+        if not state.cleaning:  # else a step may have to wait until what it was leaving is gone
+            bound = story.bound(state)
+            for i in story.needed(state, story.present(state), in_turn=True) - state.live:
+                if not bound[i] and state.values.issuperset(story.dependencies[i]):
+                    yield f"s{i} could begin, is wanted, and time passes without it", state.index, [i]
+
+
+@_invariant("nothing for nobody", "P9, P11")
+def _nothing_for_nobody(story: _Story) -> Iterator[_Breach]:
+    for state in story.moments:
+        wanted = story.needed(state, story.present(state))
+        for i in state.live - state.cleaning - wanted:
+            if not (-1 - i in state.asking and state.cleaning):  # its own await may be waiting for a clean-up
+                yield f"the body of s{i} works on, and nobody wants it", state.index, [i]
+
+
+@_invariant("what is wanted is left alone", "P11")
+def _what_is_wanted_is_left_alone(story: _Story) -> Iterator[_Breach]:
+    after = {state.time: state for state in story.moments}
+    own = {(-1 - e.who, e.time) for e in story.events if e.kind == "answer"}
+    for index, event in enumerate(story.events):
+        i = event.who
+        if event.kind != "cancelled" or (i, event.time) in own:
+            continue  # a body that awaits another step hears of it when that await is over
+        if i in story.needed(after[event.time], story.throughout(event.time), asked_before=event.time):
+            yield f"the body of s{i} is cancelled, and somebody wants it", index, [i]
+
+
+@_invariant("prompt", "P9, P12")
+def _prompt(story: _Story) -> Iterator[_Breach]:
+    for state in story.moments:
+        bound = story.bound(state)
+        for k, (target, _since) in state.asking.items():
+            if k < 0:
+                continue
+            cleaning = story.reach[target] & state.cleaning
+            end = min(story.deadline(k), story.closing)
+            gone = end <= state.time
+            if target in state.values or target in state.errors:
+                yield f"demand {k} has not been told of the outcome of s{target}", state.index, [target]
+            elif (gone or bound[target]) and not cleaning:
+                yield f"demand {k} waits for nothing", state.index, [target, *story.reach[target]]
+            elif gone and target in story.needed(state, story.throughout(end), asked_before=end):
+                yield f"demand {k} is cancelled, and stays although others want s{target}", state.index, [target]
+
+
+@_invariant("no orphans", "P12")
+def _no_orphans(story: _Story) -> Iterator[_Breach]:
+    for state in story.moments:
+        if state.time < story.closing:
+            reach = set().union(*(story.reach[target] for k, (target, _) in state.asking.items() if k >= 0))
+            for i in state.live - reach:
+                yield f"the body of s{i} is alive after all that wanted it have left", state.index, [i]
+
+
+@_invariant("a reason to leave", "P12")
+def _a_reason_to_leave(story: _Story) -> Iterator[_Breach]:
+    for index, event in enumerate(story.events):
+        k = event.who
+        if event.kind == "answer" and k >= 0:
+            early = {"cancelled": story.deadline(k), "closed": story.closing}.get(event.how, 0)
+            if event.time < early:
+                yield f"demand {k} is told {event.how!r} without a reason", index, [story.spec.target(k)]
+
+
+@_invariant("that very object", "P3, P8")
+def _that_very_object(story: _Story) -> Iterator[_Breach]:
+    for index, event in enumerate(story.events):
+        if event.kind not in ("answer", "again") or event.how not in ("value", "error"):
+            continue
+        thing = event.detail[1]
+        target = event.who
+        if event.kind == "answer":
+            target = story.target_of(index)
+        if event.how == "value" and thing is not story.results.get(target):
+            yield f"{thing!r} is not what s{target} returned", index, [target]
+        if event.how == "error" and not any(thing is story.raised.get(i) for i in story.reach[target]):
+            yield f"{thing!r} is not what a body below s{target} raised", index, [target, *story.reach[target]]
+
+
+@_invariant("the first failure", "P9")
+def _the_first_failure(story: _Story) -> Iterator[_Breach]:
+    below = story.ancestors
+    for k, answer in story.answered.items():
+        target = story.spec.target(k)
+        if answer.how == "error" and k in story.asked:
+            told = min(t for i, t in story.failed_at.items() if story.raised[i] is answer.detail[1])
+            for i, time in story.failed_at.items():
+                if i in below[target] and story.asked[k].time < time < min(told, story.deadline(k)):
+                    index = story.events.index(answer)
+                    yield f"demand {k} ought to fail with the failure of s{i}, which came first", index, [i, target]
+
+
+@_invariant("siblings stop before the error", "P9")
+def _siblings_stop_before_the_error(story: _Story) -> Iterator[_Breach]:
+    if len(story.failed_at) != 1:
+        return  # with more of them, or of them and of timeouts, it is the model's business what belongs together
+    (failed,) = story.failed_at.values()
+    leaving = {story.closing, *map(story.deadline, story.asked)}
+    for state in story.moments:
+        for k, answer in story.answered.items():
+            if answer.how == "error" and answer.time == state.time and story.asked[k].time < failed not in leaving:
+                stopped = {e.who: e.time for e in story.events[: state.index + 1] if e.kind == "cancelled"}
+                for i in state.cleaning & story.ancestors[story.spec.target(k)]:
+                    if stopped[i] == failed:
+                        yield f"demand {k} gets the error while s{i} cleans up because of it", state.index, [i]
+
+
+@_invariant("outcomes stay", "P3, P8")
+def _outcomes_stay(story: _Story) -> Iterator[_Breach]:
+    first = {story.spec.target(k): e.detail for k, e in story.answered.items() if e.how in ("value", "error")}
+    for index, event in enumerate(story.events):
+        if event.kind == "again":
+            how, thing = first.get(event.who) or ("value", story.results.get(event.who))
+            if event.who not in first and event.who in story.raised:
+                how, thing = "error", story.raised[event.who]
+            if event.how != how or event.detail[1] is not thing:
+                yield f"awaited again, s{event.who} gives {event.detail} instead of {(how, thing)}", index, [event.who]
+
+
+@_invariant("nothing is lost", "P10")
+def _nothing_is_lost(story: _Story) -> Iterator[_Breach]:
+    told = [e.detail[1] for e in story.events if e.kind in ("answer", "over") and e.how == "error"]
+    notes = " ".join(note for exc in told for note in getattr(exc, "__notes__", ()))
+    for i, exc in story.raised.items():
+        if not any(exc is other for other in told) and not re.search(rf"\bs{i}\b", notes):
+            yield f"nobody was told that s{i} raised {exc!r}", len(story.events) - 1, [i]
+
+
+@_invariant("the run's own end", "P1, P10")
+def _the_run_s_own_end(story: _Story) -> Iterator[_Breach]:
+    index, over = next((i, e) for i, e in enumerate(story.events) if e.kind == "over")
+    if over.how == "value":
+        fine = over.detail[1] == "done"
+    else:
+        fine = min(story.spec.cancelled_at(), story.spec.returns_at()) <= over.time
+        fine = fine and (over.how == "cancelled" or any(over.detail[1] is exc for exc in story.raised.values()))
+    if not fine:
+        yield f"run_workflow ends with {over.detail}", index, []
+
+
+@_invariant("as predicted", "rule 0, P3, P5, P9, P11, P12")
+def _as_predicted(story: _Story) -> Iterator[_Breach]:
+    ought = predict(story.spec)
+    last = len(story.events) - 1
+    for i, spans in enumerate(ought.spans):
+        expected = _until(ought.exact_until, (entry for span in spans for entry in _entries(span)))
+        seen: list[_Entry] = [(e.time, e.how if e.kind == "end" else e.kind, None) for e in story.events if e.who == i and e.kind in _BODY]
+        if expected != (seen := _until(ought.exact_until, seen)):
+            yield f"s{i} ought to have {_shown(expected)}, not {_shown(seen)}", last, [i]
+    for k, answer in enumerate(ought.answers):
+        right: list[_Entry] = [] if answer is None else [(answer.time, answer.kind, answer.origin)]
+        got: list[_Entry] = [(e.time, e.how, _origin(e.detail[1])) for e in story.events if e.kind == "answer" and e.who == k]
+        if k in story.asked and story.asked[k].time >= story.closing:
+            continue  # closed, or an outcome that there is
+        if (right := _until(ought.exact_until, right)) != (got := _until(ought.exact_until, got)):
+            yield f"demand {k} ought to get {_shown(right)}, not {_shown(got)}", last, [story.spec.target(k)]
+    over = next(e.time for e in story.events if e.kind == "over")
+    if ought.ends != over and min(ought.ends, over) < ought.exact_until:
+        yield f"the run ought to be over at {ought.ends}, not at {over}", last, []
+
+
+_BODY: Final = ("start", "cancelled", "end")
+_Entry = tuple[float, str, int | None]
+
+
+def _entries(span: Span) -> Iterator[_Entry]:
+    yield span.start, "start", None
+    if span.cancelled is not None:
+        yield span.cancelled, "cancelled", None
+    yield span.end, span.how, None
+
+
+def _origin(thing: object) -> int | None:
+    match thing:
+        case Value(node=node) | BodyError(args=(int(node),)):
+            return node
+    return None
+
+
+def _until(limit: float, entries: Iterable[_Entry]) -> list[_Entry]:
+    return sorted((entry for entry in entries if entry[0] < limit), key=lambda entry: entry[0])
+
+
+def _shown(entries: list[_Entry]) -> str:
+    told = (f"{what}{'' if origin is None else f' of s{origin}'} at {time:g}" for time, what, origin in entries)
+    return ", ".join(told) or "nothing"
