@@ -13,7 +13,8 @@ A map of the house. Imports go down only, and a test sees to it.
 * Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution of its body ·
   `_sleep` pauses · `_watchers` who is told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks ·
   `_declare` `step.do` · `_workflow` the doors
-* Top floor: `workers` Cloudflare's spelling · `cli` the command line · `testing` the workshop
+* Top floor: `workers` Cloudflare's spelling · `_loading` a workflow in a file · `cli` the command line ·
+  `testing` the workshop
 """
 
 from __future__ import annotations

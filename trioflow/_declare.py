@@ -102,7 +102,7 @@ class StepDecorator:
     @enable_ki_protection
     def __call__(self, fn: Callable[..., Any], /) -> Step[Any]:
         """Declare the step whose body is `fn`."""
-        run = self._run
+        run, depends, config = self._run, self._depends, self._config
         frame = sys._getframe(1)
         code, offset = frame.f_code, frame.f_lasti
         site = run.sites.get((id(code), offset))
@@ -114,41 +114,26 @@ class StepDecorator:
         if len(name) > LONGEST_NAME or not name.isprintable():
             _check_name(name, site)
         signature = signature_of(fn)
-        depends = self._depends
-        if depends is not None:
-            check_depends(depends, signature, name, site, run)
+        _check_depends(depends, signature, name, site, run)
         if run.closed:
             raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)
-        scope = scope_of(run, current_task())
-        earlier = scope.earlier(name)
-        if earlier is not None:
-            again = _taken_up(cast("Step[Any]", earlier), self, fn, signature, site)
-            if again is not None:
-                again.scope = scope
-                again.at = run.next_place()
-                scope.add(again)
-                return again
-        return self._declare(name, fn, signature, scope, site)
-
-    def _declare(self, name: str, fn: Callable[..., Any], signature: Signature, scope: Scope, site: Site) -> Step[Any]:
-        run, depends = self._run, self._depends
-        by_name = depends is None and bool(signature.names)
-        config = _config_for(self._config, run.defaults, signature, name, site)
+        task = current_task()
+        scope = run.root if task is run.main else scope_of(run, task)
+        if scope is not run.root:
+            earlier = _taken_up(scope, name, fn, signature, site, depends)
+            if earlier is not None:
+                earlier.at = run.next_place()
+                return earlier
+        if config is not None or run.defaults is not None:
+            config = _config_for(config, run.defaults, signature, name, site)
         attempts = config is not None and needs_attempts(config)
         managed = attempts or not signature.plain or run.watch is not None
+        by_name = depends is None and bool(signature.names)
+        params = signature.names if by_name else None
+        is_async = signature.is_async or attempts
+        place = run.next_place()
         step: Step[Any] = Step(
-            name,
-            (),
-            self._concurrent,
-            fn,
-            signature.is_async or attempts,
-            run,
-            managed,
-            signature.names if by_name else None,
-            scope,
-            run.next_place(),
-            site,
-            config,
+            name, (), self._concurrent, fn, is_async, run, managed, params, scope, place, site, config
         )
         if by_name:
             run.unbound.add(step)
@@ -181,24 +166,29 @@ def _check_name(name: str, site: Site) -> None:
         )
 
 
-def check_depends(depends: tuple[Any, ...], signature: Signature, name: str, site: Site, run: Run) -> None:
+def _check_depends(depends: tuple[Any, ...] | None, signature: Signature, name: str, site: Site, run: Run) -> None:
     """Raise DefinitionError unless `depends` are steps of this run, as many as the body has parameters for."""
-    for n, d in enumerate(depends, 1):
-        its_run = d.run if type(d) is Step else None
-        if its_run is run:
-            continue
-        where = f"step {name!r} ({place_of(site)})"
-        if isinstance(its_run, Run):
-            what = "is over" if its_run.closed else "is another one"
-            problem = f"depends on step {d.name!r} ({d.place}), which was declared in a run that {what}; declare it in this one"
-        else:
-            problem = (
-                f"has {d!r} as number {n} of its depends, which is not a step; "
-                "depends takes what @step.do(...) has made of the functions"
-            )
-        raise DefinitionError(f"{where} {problem}", step=name, place=place_of(site))
+    if depends is None:
+        return
+    for d in depends:
+        if type(d) is not Step or d.run is not run:
+            raise _no_dependency(d, depends.index(d) + 1, name, site)
     if not signature.least <= len(depends) <= signature.most or signature.unreachable:
         check_count(signature, len(depends), name, place_of(site))
+
+
+def _no_dependency(d: object, number: int, name: str, site: Site) -> DefinitionError:
+    if isinstance(d, Step):
+        what = "is over" if cast(Run, d.run).closed else "is another one"
+        problem = (
+            f"depends on step {d.name!r} ({d.place}), which was declared in a run that {what}; declare it in this one"
+        )
+    else:
+        problem = (
+            f"has {d!r} as number {number} of its depends, which is not a step; "
+            "depends takes what @step.do(...) has made of the functions"
+        )
+    return DefinitionError(f"step {name!r} ({place_of(site)}) {problem}", step=name, place=place_of(site))
 
 
 def _config_for(
@@ -220,18 +210,27 @@ def _config_for(
 
 
 def _taken_up(
-    earlier: Step[Any], new: StepDecorator, fn: Callable[..., Any], signature: Signature, site: Site
+    scope: Scope,
+    name: str,
+    fn: Callable[..., Any],
+    signature: Signature,
+    site: Site,
+    depends: tuple[Step[Any], ...] | None,
 ) -> Step[Any] | None:
     """A body has begun again and declares what an earlier attempt of it has declared: the same cell, with the new function.
 
     What has succeeded is kept, what is still running is shared. A failure belongs to its attempt: None then, for a new cell.
     """
-    _check_same_dependencies(earlier, new._depends, signature, site)
+    earlier = cast("Step[Any] | None", scope.earlier(name))
+    if earlier is None:
+        return None
+    _check_same_dependencies(earlier, depends, signature, site)
     if earlier.state in (FAILED, LOST):
         return None
-    if earlier.state == PENDING and (new._depends is None or new._depends != earlier.deps):
+    if earlier.state == PENDING and (depends is None or depends != earlier.deps):
         return None
-    earlier.fn, earlier.site = fn, site
+    earlier.fn, earlier.site, earlier.scope = fn, site, scope
+    scope.add(earlier)
     return earlier
 
 

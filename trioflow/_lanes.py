@@ -331,11 +331,7 @@ class Lane:
                 if not c.is_async and perf_counter() - self.since > SLICE:
                     turns = TURNS
             c = fn = args = context = asker = None  # type: ignore[assignment]
-            self.forget()
-            if len(home.idle) >= PARKED or home.free:
-                return
-            await self.park()
-            if run.closed:
+            if not await self.park():
                 return
             turns = 0
 
@@ -376,9 +372,12 @@ class Lane:
     def forget(self) -> None:
         self.cell = self.coro = self.trap = self.value = None
 
-    async def park(self) -> None:
-        """Wait for work inside the scope, which is as good as new."""
+    async def park(self) -> bool:
+        """Wait for work inside the scope, which is as good as new. False if none will come."""
         home = self.home
+        self.forget()
+        if len(home.idle) >= PARKED or home.free:
+            return False
         self.task.name = IDLE
         self.task.context = self.context
         home.idle.append(self)
@@ -388,6 +387,7 @@ class Lane:
         except BaseException:
             home.takers += 1
             raise
+        return not home.run.closed
 
     def unpark(self, _: RaiseCancelT) -> Abort:
         self.home.idle.remove(self)

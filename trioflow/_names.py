@@ -206,7 +206,7 @@ class Scope:
     def _shared(self) -> list[Declared]:
         """From now on something may belong to this owner that is not declared in its own scope."""
         if self._declared is self.cells:
-            self._declared, self._counts = self.cells.copy(), None
+            self._declared = self.cells.copy()
         return self._declared
 
     def add(self, cell: Declared) -> None:
@@ -290,7 +290,7 @@ class Scope:
             earlier[cell.name, number] = cell
             numbers[cell] = number
         self._earlier, self._numbers = earlier, numbers
-        self.cells = self._declared = []  # the old lists belong to tasks of the old attempt that may still be there
+        self.cells = self._declared = []  # not cleared: a task of the old attempt may still add to what it shares
         self._steps = self._functions = self._counts = None
 
     def earlier(self, name: str) -> Declared | None:
