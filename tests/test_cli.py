@@ -546,7 +546,7 @@ def test_usage_errors_end_with_status_2_and_say_what_is_wrong() -> None:
     [
         ("{day: 1}", "the text is no JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
         ('{"a": 1,\n "b": }', 'at line 2, column 7\n   "b": }\n        ^'),
-        ("[" * 100_000, "the text is no JSON: "),
+        pytest.param("[" * 100_000, "the text is no JSON: ", id="too deep"),
         ("NaN", "the text is no JSON: NaN is no number there"),
         ("@gone.json", "gone.json can't be read: No such file or directory"),
         ("@bad.json", "what is in bad.json is no JSON: "),
@@ -696,9 +696,18 @@ await waiting()
 
 @slow
 def test_ctrl_c_gets_a_sync_body_out_of_its_loop() -> None:
-    done = interrupted(flow("@step.do()\ndef spin():\n    while True: pass\nawait spin()"), begun=1)
+    body = """
+import sys
+@step.do()
+def spin():
+    print("spinning", file=sys.stderr, flush=True)
+    while True: pass
+await spin()
+"""
+    done = interrupted(flow(body), begun=2)
     assert (done.status, done.out) == (130, "")
     assert done.lines[1:] == [
+        "spinning",
         "cancelled  spin                      the run was ended from within it",
         "1 step: 1 cancelled",
         "trioflow: interrupted",
@@ -711,7 +720,7 @@ def test_an_error_of_a_clean_up_after_ctrl_c_is_told_and_the_status_is_130() -> 
     done = interrupted(flow(body), begun=2)
     assert done.status == 130
     assert "OSError: disk is gone" in done.err
-    assert done.lines[-1] == "trioflow: interrupted"
+    assert "trioflow: interrupted" in done.lines
 
 
 @slow

@@ -291,9 +291,11 @@ def test_callables_that_can_not_be_hashed_or_referred_to_weakly_work() -> None:
 
 def test_a_method_is_known_by_the_function_it_binds() -> None:
     class Shop:
-        def stock(self, items: int) -> None: ...
+        def stock(self, items: int = 0) -> None: ...
 
     assert signature_of(Shop().stock) is signature_of(Shop().stock)
+    assert signature_of(Shop.stock).names == ("self", "items")
+    assert signature_of(Shop().stock).names == ("items",)
     odd = MethodType(functools.partial(sync_body), 1)
     assert signature_of(odd).names == ()
 
@@ -321,6 +323,7 @@ def test_the_cache_keeps_nobody_alive(kind: str) -> None:
 
     owner = Owner()
     fn = make(owner)
+    owner.step = fn  # as whoever declares a step may keep it  # type: ignore[attr-defined]
     signature_of(fn)
     gone = weakref.ref(owner)
     del owner, fn

@@ -360,6 +360,9 @@ class Lane:
         if home is home.run.lobby:
             asker.home = None
             self.host_of = asker
+            ready = home.ready
+            while ready and ready[0].asker is asker:  # spares a lane of the lobby that would only look and pass on
+                home.run.send_home(ready.popleft())
         home.blocked()
 
     def move_out(self) -> None:

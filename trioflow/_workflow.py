@@ -268,6 +268,7 @@ class WorkflowRun(Generic[T]):
     _output: T | None = None
     _error: Exception | None = None
     _traceback: TracebackType | None = None
+    _context: BaseException | None = None
     #: It returned or raised; False also when it was cancelled.
     _ended: bool = False
     _told: bool = False
@@ -299,9 +300,10 @@ class WorkflowRun(Generic[T]):
         try:
             raise error.with_traceback(self._traceback)
         finally:
-            del error, self
+            error.__context__ = self._context
+            del error, self  # no cycle through this frame, which the traceback holds
 
-    def _take_error(self) -> Exception | None:
+    def _take_failure(self) -> Exception | None:
         """The failure, if nobody has been told of it."""
         error = None if self._told else self._error
         self._told = True
@@ -312,7 +314,7 @@ class WorkflowRun(Generic[T]):
             self._output = await _conduct(self._start)
         except Exception as exc:
             self._error = exc
-            self._traceback = exc.__traceback__
+            self._traceback, self._context = exc.__traceback__, exc.__context__
             self._ended = True
         else:
             self._ended = True
@@ -347,24 +349,24 @@ class OpenRun(Generic[T]):
     ) -> None:
         assert self._nursery is not None
         self._nursery.cancel_scope.cancel(reason="the block of open_run was left")
+        end: BaseException | None = None
         try:
             # Our nursery never hears of the block's exception: Python raises it again by itself, and unwrapped, when this
             # returns. A Cancelled of our own nursery's scope can be in the block only if the run died of something that
             # is no Exception, which is then raised here.
             await self._manager.__aexit__(None, None, None)
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) > 1:
-                raise
-            raise group.exceptions[0] from None
-        failure = self._run._take_error()
-        if failure is None or failure is error:
-            return
-        if error is None:
-            raise failure
-        if not isinstance(error, trio.Cancelled):
+        except BaseException as exc:
+            end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
+        failure = self._run._take_failure()
+        if end is not None and not isinstance(end, trio.Cancelled):
+            raise end
+        if error is None or isinstance(error, trio.Cancelled):  # an error takes the place of a Cancelled, as in Trio
+            if failure is not None:
+                raise failure
+            if end is not None and error is None:
+                raise end
+        elif failure is not None and failure is not error:
             error.add_note(f"run {self._run.id!r} also failed: {shown(failure)}")
-            return
-        raise failure
 
 
 @overload
