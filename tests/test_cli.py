@@ -165,7 +165,7 @@ def test_no_result_is_null_and_no_steps_are_no_steps() -> None:
 
 def test_the_id_and_the_params_reach_the_workflow() -> None:
     done = main("run", flow("return [event.instanceId, event.payload]"), "--id", "mine", "--params", '{"day": "ä"}')
-    assert json.loads(done.out) == ["mine", {"day": "ä"}]
+    assert done.out == '["mine", {"day": "ä"}]\n'
     assert main("run", flow("return event.payload")).out == "{}\n"
 
 
@@ -692,6 +692,22 @@ await waiting()
         "1 step: 1 cancelled",
         "trioflow: interrupted",
     ]
+
+    done = main(
+        "run",
+        flow(
+            body.replace(
+                "await trio.sleep_forever()",
+                """
+    try: await trio.sleep_forever()
+    finally: raise OSError("disk is gone")
+""".strip(),
+            )
+        ),
+    )
+    assert done.status == 130
+    assert done.report[0] == "error: OSError: disk is gone"
+    assert done.lines[-1] == "trioflow: interrupted"
 
 
 @slow

@@ -188,7 +188,8 @@ def test_what_stands_under_if_main_does_not_run() -> None:
     assert result(write("a.py", FUNCTION.format("go") + "if __name__ == '__main__':\n    raise SystemExit\n")) == "a"
 
 
-def test_an_edit_is_never_overlooked_and_no_cache_is_left_behind(here: Path) -> None:
+def test_an_edit_is_never_overlooked_and_no_cache_is_left_behind(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     for value in "123":  # same size, same second: what a cached module wouldn't notice
         assert result(write("a.py", f"def go(event, step): return {value}\n")) == int(value)
     assert [*here.iterdir()] == [here / "a.py"]

@@ -1,8 +1,8 @@
 """trioflow: declare steps, say which steps each one needs, await the one you want.
 
 A workflow is a class with `run(self, event, step)`, or a function `(event, step)`. It declares steps with
-`@step.do(...)` and awaits the one it wants. A run is a Trio nursery, a step a write-once cell; whatever it needs runs first, at most
-once, and what nobody needs any more is cancelled.
+`@step.do(...)` and awaits the one it wants. A run is a Trio nursery, a step a write-once cell; whatever it needs runs
+first, at most once, and what nobody needs any more is cancelled.
 
 A map of the house. Imports go down only, and a test sees to it.
 
@@ -10,9 +10,9 @@ A map of the house. Imports go down only, and a test sees to it.
   long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
   `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop
 * First floor, sockets: `abc` what can be plugged in
-* Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution of its body ·
-  `_sleep` pauses · `_watchers` who is told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks ·
-  `_declare` `step.do` · `_workflow` the doors
+* Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
+  of its body · `_sleep` pauses · `_watchers` who is told · `_lanes` which task runs a body · `_run` who asks, and what
+  follows for tasks · `_declare` `step.do` · `_workflow` the doors
 * Top floor: `workers` Cloudflare's spelling · `_loading` a workflow in a file · `cli` the command line ·
   `testing` the workshop
 """

@@ -60,10 +60,8 @@ class WorkflowStep:
             ConfigError: a value in `config` can't be used.
             RunClosedError: the run is over.
         """
-        if name is not None and not isinstance(name, str):
-            if not callable(name):
-                raise DefinitionError(f"a step's name is text, not {name!r}")
-            raise DefinitionError("step.do needs parentheses: write @step.do() or @step.do('name') above the function")
+        if name is not None and type(name) is not str:
+            _check_text(name)
         if depends is not None:
             depends = tuple(depends) if type(depends) is list else _as_tuple(depends)
         return StepDecorator(self._run, name, depends, concurrent, None if config is None else step_config(config))
@@ -130,7 +128,7 @@ class StepDecorator:
         managed = attempts or not signature.plain or run.watch is not None
         by_name = depends is None and bool(signature.names)
         params = signature.names if by_name else None
-        is_async = signature.is_async or attempts
+        is_async = signature.is_native or attempts
         place = run.next_place()
         step: Step[Any] = Step(
             name, (), self._concurrent, fn, is_async, run, managed, params, scope, place, site, config
@@ -146,12 +144,25 @@ class StepDecorator:
 
 def _as_tuple(depends: object) -> tuple[Any, ...]:
     if isinstance(depends, Step):
-        raise DefinitionError(
-            f"depends takes a list of steps: write depends=[{depends.name}] instead of the step itself"
-        )
+        raise _misused(f"depends takes a list of steps: write depends=[{depends.name}] instead of the step itself")
     if isinstance(depends, str) or not isinstance(depends, Iterable):
-        raise DefinitionError(f"depends takes a list of the steps themselves, not {depends!r}")
+        raise _misused(f"depends takes a list of the steps themselves, not {depends!r}")
     return tuple(depends)
+
+
+def _check_text(name: object) -> None:
+    if isinstance(name, str):
+        return
+    if callable(name):
+        raise _misused("step.do needs parentheses: write @step.do() or @step.do('name') above the function")
+    raise _misused(f"a step's name is text, not {name!r}")
+
+
+def _misused(problem: str) -> DefinitionError:
+    """A mistake in the call of `step.do` itself: the caller of its caller made it."""
+    frame = sys._getframe(3)
+    place = place_of((frame.f_code, frame.f_lasti))
+    return DefinitionError(f"{problem} ({place})", place=place)
 
 
 def _check_name(name: str, site: Site) -> None:
@@ -194,7 +205,7 @@ def _no_dependency(d: object, number: int, name: str, site: Site) -> DefinitionE
 def _config_for(
     own: StepConfig | None, defaults: StepConfig | None, signature: Signature, name: str, site: Site
 ) -> StepConfig | None:
-    """A step's configuration, its own or the run's. A plain function can't be interrupted: a timeout of its own is a mistake."""
+    """A step's configuration, its own or the run's. A plain function can't be interrupted: its own timeout is a mistake."""
     if own is None:
         if defaults is not None and defaults.timeout is not None and not signature.is_async:
             return attrs.evolve(defaults, timeout=None)
@@ -237,12 +248,12 @@ def _taken_up(
 def _check_same_dependencies(
     earlier: Step[Any], depends: tuple[Step[Any], ...] | None, signature: Signature, site: Site
 ) -> None:
-    if depends is not None:
-        before, now = [d.name for d in earlier.deps], [d.name for d in depends]
-        same = earlier.params is None and before == now
+    if earlier.params is None:
+        before, now = [d.name for d in earlier.deps], [d.name for d in depends or ()]
+        same = before == now and (depends is not None or not signature.names)
     else:
         before, now = sorted(signature_of(earlier.fn).names), sorted(signature.names)
-        same = before == now
+        same = before == now and depends is None
     if not same:
         raise DefinitionError(
             f"step {earlier.name!r} ({place_of(site)}) depends on {now}, but when the body around it ran before "

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from functools import partial
 from time import perf_counter
-from types import CoroutineType, FrameType
+from types import FrameType
 from typing import Any, Protocol
 
 import attrs
@@ -40,7 +40,7 @@ from trio.lowlevel import (
 )
 
 from ._kernel import READY, RUNNING, STOPPING, Kernel
-from ._step import Step, arguments, prepared
+from ._step import Step, arguments, is_awaitable, prepared
 from ._trio_private import innermost_scope
 
 #: Bodies that a lane runs before it lets other tasks have a turn.
@@ -341,7 +341,7 @@ class Lane:
             coro = call_async(fn, args)
         else:
             value = context.run(call_sync, fn, args)
-            if type(value) is not CoroutineType:
+            if not is_awaitable(value):
                 self.value = value
                 return False
             coro = call_async(_itself, (value,))

@@ -234,13 +234,10 @@ class Run:
         if cycle is not None:
             raise _cycle_error(cycle)
         for step, deps in found.items():
-            step.params = tuple(deps)
             step.connect(tuple(deps.values()))
-            signature = signature_of(step.fn)
-            if not signature.plain or len(deps) < len(signature.names):
+            if len(deps) < len(step.params or ()):  # some keep their defaults, so that those behind come by keyword
+                step.params = tuple(deps)
                 step.managed = True
-            elif not step.managed:
-                step.params = None
             self.unbound.discard(step)
 
     # ------------------------------------------------------------------------------------------------- orders

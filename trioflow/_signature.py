@@ -78,8 +78,10 @@ class Signature:
     ctx: int | None
     #: Defaults of positional-only parameters: one that is left out must be spelt out if a later one is given.
     spelt_out: dict[str, object]
-    #: Calling it gives an awaitable, as far as can be told without calling it.
+    #: Calling it gives an awaitable, as far as can be told without calling it. A forecast: see `_is_async`.
     is_async: bool
+    #: Calling it gives a coroutine, for certain.
+    is_native: bool
     #: The values can simply be passed by position.
     plain: bool = attrs.field(init=False)
 
@@ -136,6 +138,7 @@ def _read(fn: Callable[..., object]) -> Signature:
             p.name: p.default for p in slots if p.kind is Parameter.POSITIONAL_ONLY and p.default is not Parameter.empty
         },
         is_async=_is_async(fn),
+        is_native=_is_native(fn),
     )
 
 
@@ -149,6 +152,12 @@ def _parameters(fn: Callable[..., object]) -> list[Parameter]:
         raise DefinitionError(
             f"{_shown(fn)} doesn't tell which parameters it takes ({exc}): call it in a function of your own"
         ) from exc
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise DefinitionError(
+            f"{_shown(fn)} has a `yield` in it, so calling it would run nothing of it: "
+            "a step's body returns its result",
+            place=_place(fn),
+        )
     bound = fn.keywords if isinstance(fn, functools.partial) else ()
     for p in parameters:
         if p.kind is Parameter.VAR_KEYWORD:
@@ -160,6 +169,10 @@ def _parameters(fn: Callable[..., object]) -> list[Parameter]:
     return [p for p in parameters if p.name not in bound]
 
 
+def _is_native(fn: Any) -> bool:
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
+
+
 def _is_async(fn: Any) -> bool:
     """Looks behind partials, bound methods, wrappers (`functools.wraps`) and objects with an `async def __call__`.
 
@@ -167,7 +180,7 @@ def _is_async(fn: Any) -> bool:
     may have run that itself.
     """
     while fn is not None:
-        if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__):
+        if _is_native(fn):
             return True
         fn = fn.func if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)
     return False

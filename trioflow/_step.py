@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, final
 
@@ -159,7 +158,9 @@ class Step(Cell, Generic[T]):
             if self.lane is not None:
                 return cast(str, self.value)
             return f"never started: {self.value or 'nobody has needed it'}"
-        if state in (CLAIMED, RESOLVING):
+        if state == CLAIMED:
+            return "waits for its turn in a sequence"
+        if state == RESOLVING:
             return "waits for " + ", ".join(repr(d.name) for d in self.deps if d.state < DONE)
         return None
 
@@ -240,7 +241,7 @@ async def one_attempt(step: Step[Any], attempt: int, limit: float | None) -> Any
     fn, args = bound(step, attempt)
     with trio.move_on_after(math.inf if limit is None else limit):
         value = fn(*args)
-        return await value if inspect.iscoroutine(value) else value
+        return await value if is_awaitable(value) else value
     assert limit is not None
     raise WorkflowTimeoutError(
         f"step {step.name!r} ({step.place}): attempt {attempt} took longer than its timeout of {shown_seconds(limit)}",
@@ -273,8 +274,21 @@ async def watched_async(step: Step[Any], watch: Watch, fn: Callable[..., Any], a
 def watched_sync(step: Step[Any], watch: Watch, fn: Callable[..., Any], args: Any) -> Any:
     watch.started(step)
     value = fn(*args)
+    if is_awaitable(value):
+        return watched_rest(step, watch, value)
     watch.completed(step, value)
     return value
+
+
+async def watched_rest(step: Step[Any], watch: Watch, awaitable: Awaitable[Any]) -> Any:
+    value = await awaitable
+    watch.completed(step, value)
+    return value
+
+
+def is_awaitable(value: object) -> bool:
+    """Whether a body that is no `async def` has returned something to be awaited: a coroutine, mostly."""
+    return hasattr(type(value), "__await__")
 
 
 def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:

@@ -57,8 +57,7 @@ class Watchers:
             except Exception:
                 logger.exception("instrument %r raised in %s and is told no more", instrument, name)
                 for hooks in self._hooks.values():
-                    if instrument in hooks:
-                        hooks.remove(instrument)
+                    hooks[:] = [i for i in hooks if i is not instrument]
 
 
 def _overrides(instrument: object, name: str) -> bool:

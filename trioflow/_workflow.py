@@ -117,10 +117,14 @@ def _function_of(workflow: AnyWorkflow, env: object) -> Callable[..., Any]:
             raise DefinitionError(
                 "env is for workflow classes, which read it as self.env; a function can close over what it needs"
             )
-        return workflow
-    if not callable(getattr(workflow, "run", None)):
+        fn: Callable[..., Any] = workflow
+    elif not callable(getattr(workflow, "run", None)):
         raise DefinitionError(f"class {workflow.__qualname__} is not a workflow: it has no run(self, event, step)")
-    return cast("Callable[..., Any]", _instance(workflow, env).run)
+    else:
+        fn = _instance(workflow, env).run
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise DefinitionError(f"{fn.__qualname__} has a `yield` in it: a workflow returns its output, or awaits steps")
+    return fn
 
 
 def _instance(workflow: type[Any], env: object) -> Any:
@@ -134,8 +138,11 @@ def _instance(workflow: type[Any], env: object) -> Any:
         made = workflow()
     else:
         made = workflow(None, env)
-    if "env" not in getattr(made, "__dict__", ()):
-        made.env = env
+    if env is not None and "env" not in getattr(made, "__dict__", ()):
+        try:
+            made.env = env
+        except AttributeError as exc:
+            raise DefinitionError(f"class {workflow.__qualname__} has no place for env: {exc}") from exc
     return made
 
 
@@ -338,6 +345,8 @@ class OpenRun(Generic[T]):
 
     @enable_ki_protection
     async def __aenter__(self) -> WorkflowRun[T]:
+        if self._manager is not None:
+            raise RunClosedError(f"run {self._run.id!r} has been opened before: call open_run again for another run")
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         self._nursery.start_soon(self._run._conduct, name=self._run.id)
