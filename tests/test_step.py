@@ -7,7 +7,7 @@ import gc
 import itertools
 import traceback
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from typing import Any
 
@@ -120,8 +120,8 @@ async def test_what_comes_later_in_a_sequence_waits_and_has_not_begun(autojump_c
         async with trio.open_nursery() as nursery:
             nursery.start_soon(top)
             await trio.sleep(1)
-            assert (other.status, other.reason) == ("pending", "waits for 'far'")
-            assert far.status == "pending"
+            assert (other.status, other.reason) == ("pending", "waits for its turn in a sequence")
+            assert (far.status, far.reason) == ("pending", "waits for its turn in a sequence")
 
     await run_workflow(workflow)
 
@@ -427,6 +427,27 @@ def logged(fn: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def cached(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A sync wrapper of an async function that answers by itself: no coroutine, though it looks like one that gives one."""
+
+    @functools.wraps(fn)
+    def wrapper(a: int) -> int:
+        return a + 1
+
+    return wrapper
+
+
+class Later:
+    """An awaitable that is no coroutine."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        yield from trio.sleep(1).__await__()  # noqa: ASYNC105
+        return self.value
+
+
 def alogged(fn: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fn)
     async def wrapper(*args: Any, **keywords: Any) -> Any:
@@ -457,6 +478,10 @@ BODIES: dict[str, Callable[..., Any]] = {
     "async wrapper of an async def": alogged(aplus),
     "wrapper of a bound method": logged(Adder().amethod),
     "partial of a wrapper": functools.partial(logged(aplus), b=1),
+    "wrapper of an async def that returns a value": cached(aplus),
+    "partial of such a wrapper": functools.partial(cached(aplus)),
+    "async def that was decorated twice": logged(alogged(aplus)),
+    "lambda that returns another awaitable": lambda a: Later(a + 1),
 }
 
 
@@ -482,6 +507,14 @@ async def test_a_name_is_the_functions_or_else_the_classes(autojump_clock: MockC
         assert [step.do(depends=[a])(b).name for b in bodies] == ["plus", "method", "Adder", "partial", "aplus"]
 
     await run_workflow(workflow)
+
+
+async def test_a_plain_body_may_return_a_sleep_or_the_call_of_another_step(autojump_clock: MockClock) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> Any:
+        other = step.do("other")(lambda: step.sleep("a while", 1000))
+        return await step.do("body")(lambda: other())(), trio.current_time()
+
+    assert await run_workflow(workflow) == (None, 1)
 
 
 async def test_a_body_may_run_other_code_in_nurseries_and_scopes(autojump_clock: MockClock) -> None:
@@ -1126,6 +1159,50 @@ async def test_an_inner_step_is_called_with_the_newest_function(autojump_clock: 
         return await outer()
 
     assert await run_workflow(workflow) == "declared in attempt 2"
+
+
+async def test_inner_steps_that_mean_each_other_by_name_are_kept_too(autojump_clock: MockClock) -> None:
+    told = Told()
+
+    async def workflow(event: Any, step: WorkflowStep) -> str:
+        @step.do(config=once(2))
+        async def outer(ctx: StepContext) -> str:
+            step.do("a")(told.body("a"))
+
+            @step.do()
+            async def b(a: str, c: str = "c") -> str:
+                told.story.append("b")
+                return a + c
+
+            assert await b() == "ac"
+            if ctx.attempt < 3:
+                raise ValueError
+            return await b()
+
+        return await outer()
+
+    assert await run_workflow(workflow) == "ac"
+    assert told.story == ["a", "b"]
+
+
+@pytest.mark.parametrize("first_by_name", [False, True])
+async def test_an_inner_step_that_says_otherwise_what_it_needs_is_refused(
+    autojump_clock: MockClock, first_by_name: bool
+) -> None:
+    """By name where it was `depends` before: what it needs may be the same or not, and nobody wants to guess."""
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config=once(1))
+        async def outer(ctx: StepContext) -> None:
+            a, _ = step.do("a")(lambda: "a"), step.do("x")(lambda: "x")
+            by_name = (ctx.attempt == 1) is first_by_name
+            await step.do("last", None if by_name else [a])(lambda x: x)()
+            raise ValueError
+
+        await outer()
+
+    with pytest.raises(DefinitionError, match="what a body declares has to stay the same when it is run again"):
+        await run_workflow(workflow)
 
 
 @pytest.mark.parametrize("by_name", [False, True])

@@ -275,7 +275,7 @@ def scope_of(run: Run, task: Task) -> Scope:
 
 def _new_scope(run: Run, key: Task | Step[Any]) -> Scope:
     if isinstance(key, Step):
-        return Scope(key.scope)
+        return Scope(key.scope, None, key)
     nursery = key.parent_nursery
     up = None if nursery is None else nursery.parent_task
     while up is not None and up not in run.lanes and up not in run.scopes:

@@ -463,13 +463,25 @@ class Kernel:
         c = exit.cell
         for who in waiting:
             if not isinstance(who, Exit):
-                self.orders.append((TELL, who, c.state >= DONE))
+                self._tell_leaver(c, who)
                 continue
             if c.state > DONE and who.cell.state == DOOMED:
                 who.cell.value = _first_of(who.cell.value, c.value)
             who.behind -= 1
             if not who.behind:
                 self._outs.append(who)
+
+    def _tell_leaver(self, c: Cell, who: Party) -> None:
+        """What a leaver of `c` waited for is out. If `c` turns out to be bound to fail it stays for that (P10).
+
+        Usually that is known by now, but not if others have wanted `c` meanwhile, and perhaps left it again.
+        """
+        if c.state == PENDING and self._broken and (failure := _first_failure(c.deps)):
+            self._doom(c, failure)
+        if c.state == DOOMED and c.exit is not None:
+            c.exit.waiting.append(who)
+        else:
+            self.orders.append((TELL, who, c.state >= DONE))
 
     def _gone(self, c: Cell) -> None:
         exit, c.exit = c.exit, None

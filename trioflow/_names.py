@@ -184,6 +184,8 @@ class Scope:
 
     parent: Scope | None = None
     _owner: Scope | None = None  # None: itself, as a reference would be a cycle
+    #: The step to whose body it belongs, if it is a body's.
+    body: Declared | None = None
     #: What is declared in this scope itself.
     cells: list[Declared] = attrs.field(init=False, factory=list)
     #: What is declared in all scopes of one owner, in order. It is `cells` until a task has a scope of its own.

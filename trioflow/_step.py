@@ -158,16 +158,28 @@ class Step(Cell, Generic[T]):
             if self.lane is not None:
                 return cast(str, self.value)
             return f"never started: {self.value or 'nobody has needed it'}"
-        if state == CLAIMED:
-            return "waits for its turn in a sequence"
-        if state == RESOLVING:
-            return "waits for " + ", ".join(repr(d.name) for d in self.deps if d.state < DONE)
+        if state in (CLAIMED, RESOLVING):
+            names = ", ".join(repr(d.name) for d in self.deps if d.state < DONE)
+            return f"waits for {names or 'its turn in a sequence'}"
         return None
 
     @property
     def dependencies(self) -> tuple[Step[Any], ...]:
         """The steps that it needs, in the order of its parameters. Those meant by name are known once it was needed."""
         return cast("tuple[Step[Any], ...]", self.deps)
+
+    @property
+    def path(self) -> tuple[tuple[str, int], ...]:
+        """Which step of the run it is: name and occurrence of the step in whose body it is declared, and so on inwards.
+
+        Its own come last. An occurrence counts the steps of that name in the run, or in the body, from 1.
+        """
+        path = []
+        step: Step[Any] | None = self
+        while step is not None:
+            path.append((step.name, step.scope.occurrence(step)))
+            step = cast("Step[Any] | None", step.scope.owner.body)
+        return tuple(reversed(path))
 
     @property
     def place(self) -> str:

@@ -46,7 +46,8 @@ class Watchers:
         return {
             "instance_id": self.instance_id,
             "step": step.name,
-            "occurrence": step.scope.occurrence(step),
+            "occurrence": step.path[-1][1],
+            "path": step.path,
             "time": trio.current_time(),
         }
 

@@ -18,8 +18,11 @@ class StepFact:
     instance_id: str
     #: The step's name.
     step: str
-    #: Which of the steps of that name it is, in the order of their declarations, from 1. With the name it says which step.
+    #: Which of the steps of that name it is, in the order of their declarations where it is declared, from 1.
     occurrence: int
+    #: Which step of the run it is: (name, occurrence) of the step in whose body it is declared, if it is in one, and so
+    #: on inwards; its own comes last.
+    path: tuple[tuple[str, int], ...]
     #: When, in seconds of the run's Trio clock (`trio.current_time()`).
     time: float
 

@@ -223,7 +223,7 @@ class Progress(Instrument):
     #: In the order in which they happened.
     errors: list[StepErrored] = attrs.field(factory=list, init=False)
     #: What has begun and not yet ended.
-    _running: dict[tuple[str, int], StepStarted] = attrs.field(factory=dict, init=False)
+    _running: dict[tuple[tuple[str, int], ...], StepStarted] = attrs.field(factory=dict, init=False)
 
     @property
     def steps(self) -> Sequence[Step[Any]]:
@@ -231,20 +231,20 @@ class Progress(Instrument):
         return self.run.steps if self.run is not None else ()
 
     def step_started(self, fact: StepStarted, /) -> None:
-        self._running[fact.step, fact.occurrence] = fact
+        self._running[fact.path] = fact
         self._line("started", fact, fact.time)
 
     def step_completed(self, fact: StepCompleted, /) -> None:
-        began = self._running.pop((fact.step, fact.occurrence), fact).time
+        began = self._running.pop(fact.path, fact).time
         self._line("done", fact, fact.time, f"{fact.time - began:.3f} s")
 
     def step_errored(self, fact: StepErrored, /) -> None:
-        self._running.pop((fact.step, fact.occurrence), None)
+        self._running.pop(fact.path, None)
         self.errors.append(fact)
         self._line("failed", fact, fact.time, _describe(fact.error))
 
     def step_cancelled(self, fact: StepCancelled, /) -> None:
-        self._running.pop((fact.step, fact.occurrence), None)
+        self._running.pop(fact.path, None)
         self._line("cancelled", fact, fact.time, fact.reason)
 
     def over(self, time: float) -> None:
@@ -262,7 +262,7 @@ class Progress(Instrument):
             return
         count = Counter(step.status for step in self.steps)
         total = count.total()
-        failed = min(count["failed"], len({(fact.step, fact.occurrence) for fact in self.errors}))
+        failed = min(count["failed"], len({fact.path for fact in self.errors}))
         cancelled = count["cancelled"] + count["cancelling"] + count["running"]
         parts = {"done": count["succeeded"], "failed": failed, "cancelled": cancelled}
         parts["not started"] = total - sum(parts.values())  # nobody needed them, or what they needed failed
@@ -313,10 +313,9 @@ def _where(error: BaseException, progress: Progress, raisers: dict[int, list[Ste
         yield f"  needed by  {_one_line(' -> '.join(_shorten([step.name for step in chain[1:]])))}"
 
 
-def _declared(fact: StepFact, steps: Iterable[Step[Any]]) -> Step[Any] | None:
-    """The step that a fact is about."""
-    of_that_name = [step for step in steps if step.name == fact.step]
-    return of_that_name[fact.occurrence - 1] if fact.occurrence <= len(of_that_name) else None
+def _declared(fact: StepFact, steps: Sequence[Step[Any]]) -> Step[Any] | None:
+    """The step that a fact is about: the latest, if a body that was run again has declared it anew."""
+    return next((step for step in reversed(steps) if step.name == fact.step and step.path == fact.path), None)
 
 
 def _chain(raisers: list[Step[Any]], steps: Iterable[Step[Any]]) -> list[Step[Any]]:
