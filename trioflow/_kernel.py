@@ -104,12 +104,16 @@ class Exit:
     """One cell's way out: whom it waits for, and who waits for it.
 
     Belongs to a cell that is STOPPING or DOOMED, or that nobody wants any more while bodies below it are still stopping.
+    If such a cell is wanted again the record goes on without it, for those who wait.
     """
 
     cell: Cell
+    #: In which event it was made: a left cell waits for what stops because it was left, not for what was stopping before.
+    since: int
     #: How many others hold this record in their `waiting`.
     behind: int = 0
     waiting: list[Party | Exit] = attrs.field(factory=list)
+    over: bool = False
 
 
 @attrs.define(eq=False, repr=False)
@@ -131,6 +135,8 @@ class Cell:
     parties: dict[Party, None] | None = attrs.field(default=None, init=False)
     #: STOPPING, DOOMED, or PENDING and left while bodies below are still stopping: who waits for that. Else None.
     exit: Exit | None = attrs.field(default=None, init=False)
+    #: How many of its exits are not complete, `exit` included and those that it has been wanted again since.
+    leavers: int = attrs.field(default=0, init=False)
     #: On whose behalf it runs: the party whose demand began it.
     asker: Any = attrs.field(default=None, init=False)
     #: What the driver runs the body on, or has last run it on; None if it never began.
@@ -155,20 +161,21 @@ class Cell:
 class Kernel:
     """The rules of one run."""
 
-    __slots__ = ("_bad", "_broken", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders")
+    __slots__ = ("_bad", "_broken", "_event", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders")
 
     def __init__(self) -> None:
         self.orders: deque[Order] = deque()
         #: The run ends: the driver answers every START with `lost`.
         self.closing = False
         self._failures = 0
+        self._event = 0
         self._broken = (
             False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
         )
         self._loss = Failure(None, None, None, None, math.inf)
         # One event is carried through in four passes. Each of these is the agenda of one, in this order.
         self._bad: list[Cell] = []  # failed or doomed just now: whoever depends on them is doomed
-        self._released: deque[tuple[Cell, Party | Exit | None, str]] = deque()  # somebody wants it no longer
+        self._released: deque[tuple[Cell, Party | None, str]] = deque()  # somebody wants it no longer
         self._left: list[Exit] = []  # on their way out since just now: whom do they wait for?
         self._outs: deque[Exit] = deque()  # may have nobody left to wait for
 
@@ -361,6 +368,7 @@ class Kernel:
             elif self._outs:
                 self._leave(self._outs.popleft())
             else:
+                self._event += 1
                 return
 
     def _spread(self, c: Cell) -> None:
@@ -371,7 +379,7 @@ class Kernel:
                     if d.state < DONE:
                         self._released.append((d, None, c.value.why))
                 self._doom(w, c.value)
-            elif w.state == PENDING and w.exit is not None:
+            elif w.state == PENDING and w.leavers:
                 self._doom(w, c.value)
         if c.state > DONE:
             c.dependents = None
@@ -381,29 +389,27 @@ class Kernel:
         c.state = DOOMED
         c.value = failure
         c.asker = None
-        if c.exit is None:
-            c.exit = Exit(c)
         self._bad.append(c)
-        self._left.append(c.exit)
+        self._left.append(c.exit or self._open_exit(c))
 
-    def _release(self, d: Cell, who: Party | Exit | None, why: str) -> None:
-        """`who` wants `d` no longer: a party, the record of a dependent that is left, or (None) a doomed dependent.
+    def _open_exit(self, c: Cell) -> Exit:
+        c.exit = exit = Exit(c, self._event)
+        c.leavers += 1
+        return exit
 
-        The first two wait for what stops because of it. A doomed one looks for itself, when all is released.
-        """
+    def _release(self, d: Cell, party: Party | None, why: str) -> None:
+        """Somebody wants `d` no longer: a party, which waits for what stops because of it, or a dependent."""
         d.wanted -= 1
         waits = False
         if not d.wanted and d.state < DONE:
             d.asker = None
             waits = self._unwanted(d, why)
-        if isinstance(who, Exit):
-            if waits:
-                self._wait(who, d)
-        elif who is not None:
-            if waits:
-                self._wait(who, d)
-            else:
-                self.orders.append((TELL, who, False))
+        if party is None:
+            return
+        if waits and d.exit is not None:
+            d.exit.waiting.append(party)
+        else:
+            self.orders.append((TELL, party, False))
 
     def _unwanted(self, d: Cell, why: str) -> bool:
         """The last one who wanted `d` has gone. Is there anything of it that the last one has to wait for?"""
@@ -416,72 +422,61 @@ class Kernel:
         if s == READY:
             d.state = PENDING
             return False
-        d.exit = Exit(d)
+        exit = self._open_exit(d)
         if s == RUNNING:
             d.state = STOPPING
             self.orders.append((STOP, d, why))
         else:
             d.state = PENDING
-            self._left.append(d.exit)
+            self._left.append(exit)
             for e in d.deps:
                 if e.state < DONE:
-                    self._released.append((e, d.exit, why))
+                    self._released.append((e, None, why))
         return True
 
-    def _wait(self, who: Party | Exit, d: Cell) -> None:
-        assert d.exit is not None
-        d.exit.waiting.append(who)
-        if isinstance(who, Exit):
-            who.behind += 1
-
     def _look_behind(self, exit: Exit) -> None:
-        """All is released that had to be. A doomed cell waits for those of its dependencies that are on their way out."""
+        """All is released that had to be: whom does `exit` wait for?
+
+        A doomed cell for each of its dependencies that is on its way out, a left one for those that stop with it.
+        """
         c = exit.cell
-        if c.state == DOOMED and c.exit is exit:
-            for d in c.deps:
-                if d.exit is not None:
-                    self._wait(exit, d)
+        for d in c.deps:
+            if d.exit is not None and (c.state == DOOMED or d.exit.since == exit.since):
+                d.exit.waiting.append(exit)
+                exit.behind += 1
         if not exit.behind:
             self._outs.append(exit)
 
     def _leave(self, exit: Exit) -> None:
         """Nobody is left to wait for, unless `exit` has come here twice."""
         c = exit.cell
-        if exit.behind:
+        if exit.behind or exit.over:
             return
-        if c.exit is not exit:  # wanted again meanwhile, or here for the second time
+        if c.exit is not exit:  # wanted again meanwhile
             self._let_go(exit)
         elif c.state == DOOMED:
             self._settle(c, LOST if c.value.error is None else FAILED, c.value)
-        elif c.state == PENDING:
+        else:
             c.exit = None
             self._let_go(exit)
 
     def _let_go(self, exit: Exit) -> None:
         """`exit.cell` is out: nobody need wait for it any longer."""
         waiting, exit.waiting = exit.waiting, []
+        exit.over = True
         c = exit.cell
+        c.leavers -= 1
         for who in waiting:
-            if not isinstance(who, Exit):
-                self._tell_leaver(c, who)
-                continue
-            if c.state > DONE and who.cell.state == DOOMED:
-                who.cell.value = _first_of(who.cell.value, c.value)
-            who.behind -= 1
-            if not who.behind:
-                self._outs.append(who)
-
-    def _tell_leaver(self, c: Cell, who: Party) -> None:
-        """What a leaver of `c` waited for is out. If `c` turns out to be bound to fail it stays for that (P10).
-
-        Usually that is known by now, but not if others have wanted `c` meanwhile, and perhaps left it again.
-        """
-        if c.state == PENDING and self._broken and (failure := _first_failure(c.deps)):
-            self._doom(c, failure)
-        if c.state == DOOMED and c.exit is not None:
-            c.exit.waiting.append(who)
-        else:
-            self.orders.append((TELL, who, c.state >= DONE))
+            if isinstance(who, Exit):
+                if c.state in (FAILED, DOOMED, LOST) and who.cell.state == DOOMED:
+                    who.cell.value = _first_of(who.cell.value, c.value)
+                who.behind -= 1
+                if not who.behind:
+                    self._outs.append(who)
+            elif c.state == DOOMED and c.exit is not None:
+                c.exit.waiting.append(who)  # its step has turned out to be bound to fail: it stays for that
+            else:
+                self.orders.append((TELL, who, c.state in (DONE, FAILED)))
 
     def _gone(self, c: Cell) -> None:
         exit, c.exit = c.exit, None
@@ -539,17 +534,15 @@ def _order(failure: Failure) -> float:
 
 
 def _first_of(a: Failure, b: Failure) -> Failure:
-    """The one of two failures that a cell fails with. The other is named in its notes, once."""
+    """The one of two failures that a cell fails with. The other, and those that it has noted, are noted on it, once."""
     first, other = (a, b) if a.order <= b.order else (b, a)
-    if (
-        other.error is not None
-        and other.cell is not None
-        and other.error is not first.error
-        and other not in first.noted
-    ):
-        first.noted.append(other)
-        assert first.error is not None
-        first.error.add_note(f"step {other.cell.name!r} also failed while stopping: {shown(other.error)}")
+    if first.error is None or first.error is other.error:
+        return first
+    for failure in (other, *other.noted):
+        if failure.error is not None and failure.error is not first.error and failure not in first.noted:
+            assert failure.cell is not None
+            first.noted.append(failure)
+            first.error.add_note(f"step {failure.cell.name!r} also failed while stopping: {shown(failure.error)}")
     return first
 
 
