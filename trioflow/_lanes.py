@@ -250,7 +250,7 @@ class Lane:
                 run.carry_out()
                 if not home.ready and (home.free or len(home.idle) >= PARKED):
                     break  # not worth a new scope
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: ASYNC103 - the run raises it
             run.broken(self.cell, exc)
         finally:
             home.leave()

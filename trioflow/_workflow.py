@@ -169,7 +169,8 @@ async def _conduct(start: _Start) -> Any:
                 errors.append(exc)
             finally:
                 run.close()
-    except BaseException as exc:  # Cancelled, or our nursery's group round what the workflow's function has let through
+    except BaseException as exc:  # noqa: ASYNC103 - raised below
+        # Cancelled, or our nursery's group round what the workflow's function has let through.
         end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
     _report_unawaited(run)
     errors = [*run.fatal, *errors, *run.unheard()]
@@ -363,8 +364,8 @@ class OpenRun(Generic[T]):
             # Our nursery never hears of the block's exception: Python raises it again by itself, and unwrapped, when this
             # returns. A Cancelled of our own nursery's scope can be in the block only if the run died of something that
             # is no Exception, which is then raised here.
-            await self._manager.__aexit__(None, None, None)
-        except BaseException as exc:
+            await self._manager.__aexit__(None, None, None)  # noqa: ASYNC102 - this is the nursery's own end
+        except BaseException as exc:  # noqa: ASYNC103 - raised below, unless an error takes its place
             end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
         failure = self._run._take_failure()
         if end is not None and not isinstance(end, trio.Cancelled):

@@ -163,8 +163,8 @@ def _perform(workflow: AnyWorkflow, payload: Any, instance_id: str | None, trace
             progress.summarize()
     except (SystemExit, UsageError):
         raise
-    except BaseException as exc:
-        return _tell_failure(exc, progress, traceback)
+    except BaseException as exc:  # noqa: ASYNC103 - told to people; outside of Trio
+        return _tell_failure(exc, progress, traceback)  # noqa: ASYNC104
     return _print_output(output)
 
 
