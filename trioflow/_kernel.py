@@ -191,8 +191,6 @@ class Kernel:
             self._begin([cell], party)
         elif cell.state == CLAIMED:
             self._begin_claimed([cell], party)
-        elif cell.asker is None:  # it is stopping, and will begin afresh on this one's behalf
-            cell.asker = party
         if self._broken:
             self._drain()
 
@@ -285,8 +283,6 @@ class Kernel:
                             todo.append(d)
                         elif s == CLAIMED:
                             self._begin_claimed([d], asker)
-                        elif d.asker is None:
-                            d.asker = asker
                 c.missing = missing
                 if not missing:
                     c.state = READY
@@ -329,8 +325,6 @@ class Kernel:
                     missing += 1
                     if d.state == CLAIMED:
                         todo.append(d)
-                    elif d.asker is None:
-                        d.asker = asker
             c.missing = missing
             if not missing:
                 c.state = READY
@@ -348,8 +342,6 @@ class Kernel:
                         self._begin_claimed([d], c.asker)
                     else:
                         todo.append(d)
-                elif d.asker is None:
-                    d.asker = c.asker
                 return
         c.state = READY
         self.orders.append((START, c, None))
@@ -487,10 +479,10 @@ class Kernel:
             return
         if self.closing:
             self._settle(c, LOST, self._loss)
-        elif c.parties or any(
-            w.state == RESOLVING and (w.together or w.deps[w.missing] is c) for w in c.dependents or ()
-        ):
-            self._begin([c], c.asker)
+            return
+        asker = _first_asker(c)
+        if asker is not None:
+            self._begin([c], asker)
         else:
             c.state = CLAIMED
 
@@ -527,6 +519,16 @@ class Kernel:
 def _first_failure(deps: Iterable[Cell]) -> Failure | None:
     """The first failure among `deps`, those that are only bound to fail included."""
     return min((d.value for d in deps if d.state in (FAILED, DOOMED, LOST)), key=_order, default=None)
+
+
+def _first_asker(c: Cell) -> Any:
+    """On whose behalf a cell that is wanted begins afresh; None if it is wanted only as a later part of sequences."""
+    for party in c.parties or ():
+        return party
+    for w in c.dependents or ():
+        if w.state == RESOLVING and (w.together or w.deps[w.missing] is c):
+            return w.asker
+    return None
 
 
 def _order(failure: Failure) -> float:
