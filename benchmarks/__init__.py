@@ -11,7 +11,8 @@ The map, from the ground up; imports go only down:
 - `ours.py` a graph on trioflow, `floors.py` the same shape in bare tasks, `by_hand.py` a runner that one would write;
 - one file per claim: `steps.py asleep.py dependencies.py declaring.py runs.py demands.py stopping.py handwritten.py
   size.py memory.py importing.py`. Each says in its first lines what would change our mind;
-- `catalogue.py` all cases in order, `__main__.py` the command.
+- `catalogue.py` all cases in order, `__main__.py` the command;
+- `endurance.py` graphs as large as they get, a command of its own.
 
 Only `trioflow.run_workflow` and `step.do` are used: another runtime with these two can be measured in its place.
 """

@@ -11,6 +11,7 @@ import functools
 import gc
 import json
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -685,3 +686,18 @@ def test_arguments_that_cannot_be_used_are_refused(
         __main__.main(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_endurance_case_runs_here_and_checks_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    endurance.run_here("chain")
+    assert re.fullmatch(r"chain +100,000 +[\d.]+ s +[\d.]+ us +\d+ MiB\n", capsys.readouterr().out)
+
+
+def test_an_endurance_case_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["endurance", "chian"])
+    with pytest.raises(SystemExit) as caught:
+        endurance.main()
+    assert caught.value.code == 2
+    assert "no case 'chian'" in capsys.readouterr().err
