@@ -31,6 +31,7 @@ from benchmarks import (
     bodies,
     by_hand,
     demands,
+    endurance,
     floors,
     graphs,
     memory,

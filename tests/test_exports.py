@@ -196,3 +196,36 @@ def test_importing_trioflow_brings_no_extras_along() -> None:
 def test_a_name_that_is_not_there_is_refused_as_ever() -> None:
     with pytest.raises(ImportError, match="cannot import name 'Sequencer' from 'trioflow'"):
         from trioflow import Sequencer  # type: ignore[attr-defined]  # noqa: F401
+
+
+# ------------------------------------------------------------------------------------------------------- type checking
+
+API = ROOT / "tests" / "typing" / "api.py"
+
+
+def checked(path: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_strict_type_checker_sees_what_people_mean_and_what_they_mistake() -> None:
+    assert checked(API) == "Success: no issues found in 1 source file\n"
+
+
+@pytest.mark.slow
+def test_the_type_checker_would_say_so_otherwise(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    text = API.read_text()
+    assert "assert_type(await run_workflow(function), bytes)" in text
+    planted.write_text(
+        text.replace(
+            "assert_type(await run_workflow(function), bytes)", "assert_type(await run_workflow(function), str)"
+        )
+        + "StepConfig()  # type: ignore[arg-type]\n"
+    )
+    said = checked(planted)
+    assert 'Expression is of type "bytes", not "str"' in said
+    assert 'Unused "type: ignore" comment' in said

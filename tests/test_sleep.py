@@ -113,10 +113,11 @@ def test_it_is_a_coroutine_in_all_respects() -> None:
     class Stop(Exception):
         pass
 
-    for thrown in ((Stop,), (Stop, Stop()), (Stop())):
+    thrown: list[tuple[Any, ...]] = [(Stop,), (Stop, Stop()), (Stop(),)]
+    for arguments in thrown:
         pause = made()
         with pytest.raises(Stop):
-            pause.throw(*thrown) if isinstance(thrown, tuple) else pause.throw(thrown)  # type: ignore[call-overload]
+            pause.throw(*arguments)
         assert pause not in forgotten
 
     async def main() -> None:

@@ -120,7 +120,7 @@ async def test_what_comes_later_in_a_sequence_waits_and_has_not_begun(autojump_c
         async with trio.open_nursery() as nursery:
             nursery.start_soon(top)
             await trio.sleep(1)
-            assert (other.status, other.reason) == ("pending", "waits for its turn in a sequence")
+            assert (other.status, other.reason) == ("pending", "waits for 'far'")
             assert (far.status, far.reason) == ("pending", "waits for its turn in a sequence")
 
     await run_workflow(workflow)
@@ -493,7 +493,7 @@ async def test_a_body_is_whatever_can_be_called(
 ) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> int:
         a = step.do("a")(lambda: 1)
-        body = step.do("body", None if by_name else [a], config=config)(BODIES[kind])
+        body: Step[int] = step.do("body", None if by_name else [a], config=config)(BODIES[kind])
         assert await body() == 2
         return await body()
 
@@ -503,7 +503,7 @@ async def test_a_body_is_whatever_can_be_called(
 async def test_a_name_is_the_functions_or_else_the_classes(autojump_clock: MockClock) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> None:
         a = step.do("a")(lambda: 1)
-        bodies = [plus, Adder().method, Adder(), functools.partial(plus, b=1), logged(aplus)]
+        bodies: list[Callable[..., Any]] = [plus, Adder().method, Adder(), functools.partial(plus, b=1), logged(aplus)]
         assert [step.do(depends=[a])(b).name for b in bodies] == ["plus", "method", "Adder", "partial", "aplus"]
 
     await run_workflow(workflow)
@@ -512,7 +512,8 @@ async def test_a_name_is_the_functions_or_else_the_classes(autojump_clock: MockC
 async def test_a_plain_body_may_return_a_sleep_or_the_call_of_another_step(autojump_clock: MockClock) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> Any:
         other = step.do("other")(lambda: step.sleep("a while", 1000))
-        return await step.do("body")(lambda: other())(), trio.current_time()
+        body: Step[Any] = step.do("body")(lambda: other())
+        return await body(), trio.current_time()
 
     assert await run_workflow(workflow) == (None, 1)
 
@@ -645,7 +646,7 @@ def test_there_are_limit_plus_one_attempts_and_each_comes_when_the_backoff_says(
         await trio.lowlevel.checkpoint()
         return body(ctx)
 
-    async def workflow(event: Any, step: WorkflowStep) -> str:
+    async def workflow(event: Any, step: WorkflowStep) -> Any:
         retries = Retries(
             limit, f"{delay} seconds", backoff, max_delay=None if max_delay is None else f"{max_delay} seconds"
         )
@@ -658,8 +659,8 @@ def test_there_are_limit_plus_one_attempts_and_each_comes_when_the_backoff_says(
             ran(workflow)
     made = min(fails, limit) + 1
     assert attempts == list(range(1, made + 1))
-    growth = {"constant": lambda n: 1, "linear": lambda n: n, "exponential": lambda n: 2 ** (n - 1)}[backoff]
-    delays = [delay * growth(n) for n in range(1, made)]
+    growth = {"constant": [1, 1, 1, 1], "linear": [1, 2, 3, 4], "exponential": [1, 2, 4, 8]}[backoff]
+    delays = [delay * n for n in growth[: made - 1]]
     if max_delay is not None:
         delays = [min(d, max_delay) for d in delays]
     assert [after - before for before, after in itertools.pairwise(times)] == delays

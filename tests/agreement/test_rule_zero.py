@@ -1,15 +1,15 @@
 """Rule 0: who is alone in awaiting a tree of steps can't tell it from the same bodies run by hand in one Trio nursery.
 
-A random tree of bodies is run twice, each time in a Trio program of its own and in virtual time: by hand (`by_hand`, one
-nursery, a task per body, events to wait on, nothing else) and as steps of a workflow. The bodies are the same functions. Then
-everything that they and the waiter saw is compared: who began and when and with which values, who was cancelled and when, how
+A random tree of bodies is run twice, each time in a Trio program of its own and in virtual time: by hand (`by_hand`: one
+nursery, a task per body, events to wait on, nothing else) and as steps of a workflow. The bodies are the same functions.
+Then all that they and the waiter saw is compared: who began, when and with which values, who was cancelled and when, how
 long the clean-up took, how each ended, when the waiter left and with what.
 
-**Where the schedule decides.** Both programs may order what happens at one instant as they like. So in *spread* programs every
-duration has a power of two of its own as its fraction: sums of different durations are then different instants, to the last bit,
-and everything has to be the same. In *tied* programs, in whole seconds, that may still be so: the hand-written program knows
-(`ambiguous`) whether anything else was about to happen at the instant that decided. If so, only that is compared which
-no order can change.
+**Where the schedule decides.** Both programs may order what happens at one instant as they like. So in *spread* programs
+every duration has a power of two of its own as its fraction: sums of different durations are then different instants, to
+the last bit, and everything has to be the same. In *tied* programs, in whole seconds, that may still be so: `ambiguous`
+tells from the hand-written program whether anything else was about to happen at the instant that decided. If so, only
+that is compared which no order can change.
 
     python -m tests.agreement.test_rule_zero 20000 [first seed]
 """
@@ -20,6 +20,7 @@ import math
 import random
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -117,7 +118,8 @@ def some_work(pick: Pick) -> Work:
         case "limit":
             return Limit(pick(seconds), pick(seconds))
         case "both":
-            return Both(pick(seconds), pick(seconds), pick(("", "", "end", "stop")))
+            first, second = pick(((1, 2), (3, 2), (2, 5), (5, 3)))
+            return Both(first, second, pick(("", "", "end", "stop")))
         case _:
             return "checkpoint"
 
@@ -141,7 +143,7 @@ def some_node(pick: Pick, left: list[int]) -> Node:
 def some_program(pick: Pick, spread: bool) -> Program:
     root = some_node(pick, [pick((1, 2, 3, 4, 5, 6, 7, 8, 10))])
     timeout = pick((None, None, None, 0, 1, 2, 3, 4, 6, 9))
-    of = "waiter" if timeout is None else pick(("waiter", "host"))
+    of = pick(("waiter",) if timeout is None else ("waiter", "host"))
     return Program(root, timeout, of, spread, pick(("plain", "plain", "attempts", "watched")))
 
 
@@ -167,7 +169,9 @@ class Fatal(BaseException):
 def tokens(error: BaseException) -> Any:
     """An exception in a form that can be compared between two programs; the Cancelled in it left out."""
     if isinstance(error, BaseExceptionGroup):
-        return (type(error).__name__, [tokens(e) for e in error.exceptions if not isinstance(e, trio.Cancelled)])
+        return ("group", [t for e in error.exceptions if (t := tokens(e))])
+    if isinstance(error, trio.Cancelled):
+        return None
     return (type(error).__name__, *error.args)
 
 
@@ -203,7 +207,11 @@ class Stage:
         self.instants: dict[str, set[float]] = {name: set() for name in self.log}
         self.raised: list[Ending] = []
         self.cancelled_at: float | None = None
-        self.answer: tuple[Any, ...] = ()
+        self.child_stopped: set[str] = set()
+        #: Cancelled it stays if the host is cancelled before the workflow has begun.
+        self.answer: tuple[Any, ...] = ("cancelled",)
+        #: What the waiter was told, and what came out in the end, which is something else where a body raised Fatal.
+        self.told: Exception | None = None
         self.error: BaseException | None = None
         self.end = math.nan
         self.timeout = math.inf if program.timeout is None else self.seconds(program.timeout, "timeout")
@@ -260,7 +268,7 @@ class Stage:
                 for i, work in enumerate(node.work):
                     await self.work(name, i, work)
             except BaseException as exc:
-                if not holds_cancelled(exc):
+                if not holds_cancelled(exc) and name not in self.child_stopped:
                     self.fails(name, exc, stopped=False)
                     raise
                 return await self.stopped(name, node, exc)
@@ -272,26 +280,30 @@ class Stage:
         match work:
             case "checkpoint":
                 await trio.lowlevel.checkpoint()
-            case Sleep(a):
-                self.awakes(name, a := self.seconds(a, name, i))
-                await trio.sleep(a)
-            case Limit(a, b):
-                self.awakes(name, a := self.seconds(a, name, i), b := self.seconds(b, name, i, "second"))
-                with trio.move_on_after(a) as scope:
-                    await trio.sleep(b)
+            case Sleep():
+                seconds = self.seconds(work.seconds, name, i)
+                self.awakes(name, seconds)
+                await trio.sleep(seconds)
+            case Limit():
+                limit, seconds = self.seconds(work.limit, name, i), self.seconds(work.seconds, name, i, "second")
+                self.awakes(name, limit, seconds)
+                with trio.move_on_after(limit) as scope:
+                    await trio.sleep(seconds)
                 self.note(name, "had its limit", scope.cancelled_caught)
-            case Both(a, b, raises):
-                self.awakes(name, a := self.seconds(a, name, i), b := self.seconds(b, name, i, "second"))
+            case Both():
+                first, second = self.seconds(work.first, name, i), self.seconds(work.second, name, i, "second")
+                self.awakes(name, first, second)
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self.child, name, a, raises)
-                    nursery.start_soon(self.child, name, b, "")
+                    nursery.start_soon(self.child, name, first, work.raises)
+                    nursery.start_soon(self.child, name, second, "")
 
     async def child(self, name: str, seconds: float, raises: str) -> None:
         try:
             await trio.sleep(seconds)
         except trio.Cancelled:
             self.note(name, "child is cancelled", whose.get())
-            if raises == "stop":
+            if raises == "stop":  # nothing of the body's own cancels it
+                self.child_stopped.add(name)
                 raise Boom(name, "child while stopping") from None
             raise
         self.note(name, "child ends")
@@ -312,7 +324,10 @@ class Stage:
             self.note(name, "returns all the same")
             return f"late value of {name}"
         if node.then == "again":
-            await trio.sleep(1000)  # cancelled again: Trio's cancellation is a state, not an edge
+            try:
+                await trio.sleep(1000)  # cancelled again: Trio's cancellation is a state, not an edge
+            except trio.Cancelled:
+                self.note(name, "is cancelled again")
         if isinstance(cancelled, BaseExceptionGroup) and cancelled.split(trio.Cancelled)[1] is not None:
             self.fails(name, cancelled, stopped=True)
         else:
@@ -324,12 +339,12 @@ class Stage:
         whose.set("waiter")
         try:
             self.answer = ("value", await ask())
-        except trio.Cancelled:
+        except Exception as exc:
+            self.told = self.error = exc
+            self.answer = ("error", tokens(exc))
+        except BaseException:  # Cancelled, by hand in a group; or Fatal, which whoever runs it all will see
             self.answer = ("cancelled",)
             raise
-        except Exception as exc:
-            self.error = exc
-            self.answer = ("error", tokens(exc))
 
 
 # ------------------------------------------------------------------------------------------------------------ the two programs
@@ -353,8 +368,6 @@ async def by_hand(stage: Stage) -> Any:
         for dep in needs(name, node):
             may_begin[dep].set()
             await done[dep].wait()
-        await trio.lowlevel.checkpoint_if_cancelled()
-        stage.awakes(name, 0)
         await trio.lowlevel.checkpoint()
         result = body(*(values[dep] for dep in needs(name, node)))
         return result if node.sync else await result
@@ -446,10 +459,24 @@ def ambiguous(hand: Stage) -> bool:
     now, name = decision(hand)
     if now == 0 and hand.timeout == 0:
         return False
-    if name is None and (hand.answer[0] == "value" and hand.cancelled_at is None):
+    if name is None and hand.answer[0] == "value" and hand.cancelled_at is None:
         return now == hand.timeout
-    others = [o for o in hand.instants if name is None or not o.startswith(name)]
-    return (name is not None and now == hand.timeout) or any(now in hand.instants[o] for o in others)
+    others = [o for o in hand.log if name is None or not o.startswith(name)]
+    return (name is not None and now == hand.timeout) or any(now in hand.instants[o] or is_due(hand, o) for o in others)
+
+
+def is_due(stage: Stage, name: str) -> bool:
+    """Whether a body that has not begun could have."""
+    nodes = dict(stage.program.nodes())
+    returned = {n for n, log in stage.log.items() if any(what == "returns" for _, what, *_ in log)}
+    if stage.log[name] or not returned.issuperset(needs(name, nodes[name])):
+        return False
+    while name != "r":
+        parent, number = name[:-1], int(name[-1])
+        if not nodes[parent].concurrent and not returned.issuperset(needs(parent, nodes[parent])[:number]):
+            return False
+        name = parent
+    return True
 
 
 def check_by_itself(stage: Stage) -> None:
@@ -461,7 +488,7 @@ def check_by_itself(stage: Stage) -> None:
     assert stage.end == max([now, *(at for at, _, _ in events)])
     for name, log in stage.log.items():
         assert sum(what == "begins" for _, what, *_ in log) <= 1, name
-    # The answer is the failure that happened first, as the object that it is.
+    # The answer is the failure that happened first.
     fatal = [e for e in stage.raised if isinstance(e.error, Fatal)]
     first = (fatal or stage.raised)[0] if stage.raised else None
     if first is None:
@@ -470,18 +497,21 @@ def check_by_itself(stage: Stage) -> None:
     candidates = [e.error for e in fatal or stage.raised if e.time == first.time]
     assert stage.error is not None, stage.answer
     assert tokens(stage.error) in map(tokens, candidates), (stage.error, candidates)
-    if not any(map(holds_cancelled, candidates)):  # else Trio has made a new group of what is left of it
-        assert any(stage.error is c for c in candidates)
+
+
+def check_object(ours: Stage) -> None:
+    """A failure is that very exception, unless Trio has had to take a Cancelled out of a group."""
+    if ours.error is not None and not any(holds_cancelled(e.error) for e in ours.raised):
+        assert any(ours.error is e.error for e in ours.raised)
 
 
 def check_notes(ours: Stage) -> None:
     """Every other failure is named once, in a note of the one that is raised."""
-    if ours.error is None:
-        return
-    notes = getattr(ours.error, "__notes__", [])
+    raised = [e for e in (ours.told, ours.error) if e is not None]
+    notes = {id(e): getattr(e, "__notes__", []) for e in raised}
     for other in ours.raised:
-        if tokens(other.error) != tokens(ours.error):
-            naming = [n for n in notes if f"'{other.name}'" in n]
+        if all(tokens(other.error) != tokens(e) for e in raised):
+            naming = [n for some in notes.values() for n in some if f"'{other.name}'" in n]
             assert len(naming) == 1, f"the failure of {other.name} is named {len(naming)} times: {notes}"
 
 
@@ -490,6 +520,7 @@ def compare(program: Program) -> tuple[str, str]:
     hand, ours = execute(program, as_tasks), execute(program, as_steps)
     check_by_itself(hand)
     check_by_itself(ours)
+    check_object(ours)
     check_notes(ours)
     (now, name), end = decision(hand), hand.answer[0]
     if not ambiguous(hand):
@@ -499,7 +530,7 @@ def compare(program: Program) -> tuple[str, str]:
         if end == "value" or name is not None:
             assert ours.answer == hand.answer
         return end, "exact"
-    assert not program.spread or (name is not None and now in hand.instants[name])
+    assert not program.spread or name is not None, "no two instants are the same, but those of bodies that take no time"
     assert decision(ours)[0] == now
     for body in hand.log:
         assert [e for e in ours.log[body] if e[0] < now] == [e for e in hand.log[body] if e[0] < now], body
@@ -533,9 +564,10 @@ def report(count: int, first_seed: int) -> int:
         program = some_program(random.Random(seed).choice, spread=seed % 3 != 0)
         try:
             end, how = compare(program)
-        except AssertionError as exc:
+        except Exception:
             bad += 1
-            print(f"seed {seed}: {program!r}\n    {str(exc)[:2000]}", flush=True)
+            print(f"seed {seed}: {program!r}", flush=True)
+            traceback.print_exc()
         else:
             ends[f"{end} ({how})"] += 1
     seconds = time.perf_counter() - began

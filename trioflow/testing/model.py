@@ -36,6 +36,7 @@ from trioflow._errors import ConfigError
 
 __all__ = ["Answer", "BodyError", "DagSpec", "Demand", "Node", "Prediction", "Span", "critical_path", "predict"]
 
+_Kind = Literal["value", "error", "cancelled", "closed"]
 Afterwards = Literal["reraise", "fail", "return"]
 """What a body does when it has been cancelled and has cleaned up."""
 
@@ -58,6 +59,18 @@ def _call(self: Any) -> str:
     return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _numbers(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(values)
+
+
+def _nodes(values: Iterable[Node]) -> tuple[Node, ...]:
+    return tuple(values)
+
+
+def _demands(values: Iterable[Demand]) -> tuple[Demand, ...]:
+    return tuple(values)
+
+
 def _at_least(least: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def check(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):
@@ -75,7 +88,7 @@ class Node:
 
     #: Its dependencies as distances backwards: 1 is the step declared just before, 2 the one before that. Deleting
     #: a step leaves all others valid, which is what shrinking lives on. Those that reach past the first are ignored.
-    back: tuple[int, ...] = attrs.field(default=(), converter=tuple, validator=_at_least(1))
+    back: tuple[int, ...] = attrs.field(default=(), converter=_numbers, validator=_at_least(1))
     #: Resolve the dependencies at the same time, instead of one after the other.
     concurrent: bool = False
     #: Name the dependencies as parameters, instead of in `depends=[...]`.
@@ -91,14 +104,17 @@ class Node:
     #: How long it cleans up, shielded, when it has been cancelled; in seconds.
     cleanup: int = attrs.field(default=0, validator=_at_least(0))
     #: What it does then: raise the `Cancelled` again, raise a `BodyError`, or return its value all the same.
-    afterwards: Afterwards = attrs.field(default="reraise", validator=attrs.validators.in_(("reraise", "fail", "return")))
+    afterwards: Afterwards = attrs.field(
+        default="reraise", validator=attrs.validators.in_(("reraise", "fail", "return"))
+    )
     #: Name the first dependency twice (with `depends=[...]` only).
     twice: bool = False
     #: Steps that the body awaits itself, one after the other, before it works; distances as in `back`.
-    awaits: tuple[int, ...] = attrs.field(default=(), converter=tuple, validator=_at_least(1))
+    awaits: tuple[int, ...] = attrs.field(default=(), converter=_numbers, validator=_at_least(1))
 
     def __attrs_post_init__(self) -> None:
-        if self.sync and (self.seconds or self.checkpoint or self.cleanup or self.awaits or self.afterwards != "reraise"):
+        waits = self.seconds or self.checkpoint or self.cleanup or self.awaits or self.afterwards != "reraise"
+        if self.sync and waits:
             raise ConfigError(f"a sync body can't wait, nor be cancelled: {self!r}")
         if self.twice and self.by_name:
             raise ConfigError(f"a parameter can't be named twice: {self!r}")
@@ -129,9 +145,9 @@ class DagSpec:
     """A workflow, and what is asked of it. It prints as the call that makes it: paste that into a test."""
 
     #: The steps, in the order of their declaration.
-    nodes: tuple[Node, ...] = attrs.field(converter=tuple, validator=attrs.validators.min_len(1))
+    nodes: tuple[Node, ...] = attrs.field(converter=_nodes, validator=attrs.validators.min_len(1))
     #: Who awaits them.
-    demands: tuple[Demand, ...] = attrs.field(default=(Demand(),), converter=tuple)
+    demands: tuple[Demand, ...] = attrs.field(default=(Demand(),), converter=_demands)
     #: The host cancels the run at that time, in seconds since it began.
     cancel_at: int | None = attrs.field(default=None, validator=_at_least(0))
     #: The workflow's function returns at that time, and all who await are strangers. Else it returns when all that
@@ -231,7 +247,7 @@ class Answer:
     #: When.
     time: float
     #: The value of the step, its failure, `Cancelled`, or `RunClosedError`.
-    kind: Literal["value", "error", "cancelled", "closed"]
+    kind: _Kind
     #: The step whose body returned the value or raised the exception.
     origin: int | None = None
 
@@ -356,9 +372,10 @@ class _Simulation:
         spec = self.spec
         for k in range(len(spec.demands)):
             self.push(spec.asks_at(k), self.ask, k)
-        for time, handler in ((spec.cancelled_at(), self.cancel), (spec.returns_at(), self.close)):
-            if time < math.inf:
-                self.push(time, handler)
+        if spec.cancel_at is not None:
+            self.push(spec.cancelled_at(), self.cancel)
+        if spec.return_at is not None:
+            self.push(spec.returns_at(), self.close)
         if not self.inside and spec.return_at is None:
             self.push(0, self.close)
         while self.heap:
@@ -449,7 +466,7 @@ class _Simulation:
                 self.open_question()
             self.lingering[waiter] = (target, "cancelled")
 
-    def tell(self, waiter: _Waiter, kind: Literal["value", "error", "cancelled", "closed"], origin: int | None = None) -> None:
+    def tell(self, waiter: _Waiter, kind: _Kind, origin: int | None = None) -> None:
         if waiter < 0:
             cell = self.cells[-1 - waiter]
             self.push(self.now, self.resume, (cell, cell.execution, kind, origin))
@@ -464,6 +481,8 @@ class _Simulation:
         self.disrupt()
         if self.closed:
             return
+        if not self.now:
+            self.open_question()  # whether the workflow's function is called at all
         self.cancelling = True
         leaving = [k for k in self.interest if k in self.inside]
         if len(leaving) > 1:
@@ -480,7 +499,7 @@ class _Simulation:
             return
         self.closed = True
         self.ends = max(self.ends, self.now)
-        if self.interest or self.want or self.spec.return_at is not None:
+        if self.interest or self.spec.return_at is not None:
             self.disrupt()
         if self.lingering or min(self.interest, default=0) < 0 or len(set(self.interest.values())) > 1:
             # What does a waiter get that was cancelled before and still stays for a clean-up, or the await of a body
@@ -646,9 +665,9 @@ class _Simulation:
         cell.phase, cell.failure = _DOOMED, failure
         self.fresh.append(cell)
 
-    def drop(self, gone: Iterable[int]) -> None:
+    def drop(self, gone: set[int]) -> None:
         """Nobody wants these any longer: bodies are stopped, and who waited for them waits until they have."""
-        out = set()
+        out: set[int] = set()
         for i in sorted(gone):
             cell = self.cells[i]
             if cell.phase is _RUNNING:
@@ -657,7 +676,9 @@ class _Simulation:
                 out.add(i)
             elif cell.phase is _IDLE:
                 below = out.intersection(cell.dependencies)
-                if any(d in gone and d not in out and self.cells[d].phase in (_STOPPING, _LEAVING) for d in cell.dependencies):
+                if any(
+                    self.cells[d].phase in (_STOPPING, _LEAVING) for d in gone.intersection(cell.dependencies) - out
+                ):
                     # It waited for a body that was being stopped for somebody else: see `leave`.
                     self.open_question()
                 if below:
@@ -667,9 +688,8 @@ class _Simulation:
     def settle(self) -> None:
         for cell in self.cells:  # a cell waits only for cells before it
             if cell.phase is _DOOMED and not cell.waits:
-                below = [f for d in cell.dependencies if self.cells[d].phase is _FAILED and (f := self.cells[d].failure)]
-                assert cell.failure is not None
-                cell.failure = min([cell.failure, *below])
+                below = [self.cells[d].failure for d in cell.dependencies if self.cells[d].phase is _FAILED]
+                cell.failure = min(f for f in [cell.failure, *below] if f)
                 cell.phase = _IDLE if cell.failure is _CLOSED else _FAILED
                 self.out(cell)
             elif cell.phase is _LEAVING and not cell.waits:

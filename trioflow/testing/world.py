@@ -19,12 +19,13 @@ part of an example. As in Trio, everything that is runnable gets its turn before
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, cast, final
 
 import attrs
 import trio
@@ -74,7 +75,8 @@ class Event:
                 what = f" s{target}"
             case "start", arguments:
                 what = f" with {', '.join(map(repr, arguments)) or 'no arguments'}"
-            case _, (how, thing):
+            case _:
+                how, thing = self.detail
                 what = f" {how}" if thing is None else f" {how} {thing!r}"
         return f"{self.time:>12.6f}  {who} {self.kind}{what}"
 
@@ -105,7 +107,7 @@ class Trace:
         return "\n".join(map(str, self.events))
 
 
-# --------------------------------------------------------------------------------------------------------- making it happen
+# -------------------------------------------------------------------------------------------------- making it happen
 
 
 def run_dag(
@@ -162,6 +164,8 @@ class _World:
             except BaseException:
                 self.note("over", -1, ("cancelled", None))
                 raise
+            finally:
+                self.declared.set()  # it may be that the workflow has never begun
 
     async def workflow(self, event: Any, step: Any) -> str:
         try:
@@ -182,21 +186,20 @@ class _World:
 
     async def stranger(self, k: int) -> None:
         await self.declared.wait()
-        await self.demand(k)
+        if self.steps:
+            await self.demand(k)
 
     async def demand(self, k: int) -> None:
         if self.spec.asks_at(k):
             await trio.sleep_until(self.since + self.spec.asks_at(k))
-        with trio.CancelScope(deadline=trio.current_time() + self.spec.timeout(k)):
-            try:
-                await self.ask(k, self.spec.target(k))
-            except Exception:
-                pass  # it is in the notes
+        with trio.CancelScope(deadline=trio.current_time() + self.spec.timeout(k)), contextlib.suppress(Exception):
+            await self.ask(k, self.spec.target(k))  # an error is in the notes
 
     async def ask(self, waiter: int, target: int) -> None:
         self.note("ask", waiter, target)
         try:
-            value = await self.steps[target]()
+            with trio.CancelScope(deadline=self.since + _PATIENCE):  # inside whatever shield there may be
+                value = await self.steps[target]()
         except trioflow.RunClosedError as exc:
             self.note("answer", waiter, ("closed", exc))
             raise
@@ -211,7 +214,8 @@ class _World:
     async def ask_again(self) -> None:
         """Outcomes stay: await once more what is settled."""
         settled = {e.who for e in self.events if e.kind == "end" and e.how != "cancelled"}
-        settled |= {self.spec.target(e.who) for e in self.events if e.kind == "answer" and e.who >= 0 and e.how == "error"}
+        failed = (e.who for e in self.events if e.kind == "answer" and e.who >= 0 and e.how == "error")
+        settled |= set(map(self.spec.target, failed))
         for i in sorted(settled):
             try:
                 self.note("again", i, ("value", await self.steps[i]()))
@@ -221,19 +225,19 @@ class _World:
     def declare(self, step: Any, i: int) -> Callable[[], Awaitable[Any]]:
         node = self.spec.nodes[i]
         before = self.spec.dependencies(i)
-        if node.sync:
 
-            def body(*args: Any, **kwargs: Any) -> Any:
-                return self.sync_body(i, *args, **kwargs)
-        else:
+        def sync_body(*args: Any, **kwargs: Any) -> Any:
+            return self.sync_body(i, *args, **kwargs)
 
-            async def body(*args: Any, **kwargs: Any) -> Any:
-                return await self.async_body(i, *args, **kwargs)
+        async def async_body(*args: Any, **kwargs: Any) -> Any:
+            return await self.async_body(i, *args, **kwargs)
 
+        body: Any = sync_body if node.sync else async_body
         # A copy for each step: nothing but its parameters tells the runtime how many there are and what they are called.
         names = [f"s{d}" for d in before] if node.by_name else [f"p{k}" for k in range(len(before))]
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        body.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+        parameters = [inspect.Parameter(name, kind) for name in names]
+        body.__signature__ = inspect.Signature(parameters)
         options: dict[str, Any] = {} if node.by_name else {"depends": [self.steps[d] for d in before]}
         if node.concurrent:
             options["concurrent"] = True
@@ -308,7 +312,7 @@ class _Turns(trio.abc.Instrument):
 
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
         self.spawned += 1
-        task.coro = _Gate(self, self.spawned, task)
+        task.coro = cast(Any, _Gate(self, self.spawned, task))
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         self.runnable += 1
@@ -331,7 +335,8 @@ def _stay(_: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED
 
 
-class _Gate(Coroutine[Any, Any, Any]):
+@final
+class _Gate:
     """Stands before the coroutine of a task, and holds it back whenever it is resumed, until it is its turn."""
 
     def __init__(self, turns: _Turns, number: int, task: trio.lowlevel.Task) -> None:
@@ -346,27 +351,16 @@ class _Gate(Coroutine[Any, Any, Any]):
         parked, self.parked = self.parked, None
         if parked is None:
             self.message = value
-            self.parked = trio.lowlevel.wait_task_rescheduled(_stay)
+            self.parked = trio.lowlevel.wait_task_rescheduled(_stay)  # noqa: ASYNC105 - awaited by hand, bit by bit
             self.turns.arrived.append(self)
             return self.parked.send(None)
-        try:
+        with contextlib.suppress(StopIteration):
             parked.send(value)
-        except StopIteration:
-            pass
         value, self.message = self.message, None
         return self.inner.send(value)
 
-    def throw(self, *exc: Any) -> Any:
-        return self.inner.throw(*exc)
-
-    def close(self) -> None:
-        self.inner.close()
-
-    def __await__(self) -> Iterator[Any]:
-        return self.inner.__await__()
-
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)  # cr_frame, cr_await and the like, which Trio and debuggers look at
+        return getattr(self.inner, name)  # throw, close, cr_frame and whatever else a coroutine has
 
 
 # ------------------------------------------------------------------------------------------------------------ judging
@@ -382,11 +376,7 @@ def check(spec: DagSpec, trace: Trace) -> None:
     for invariant in INVARIANTS:
         for what, last, steps in invariant.breaches(story):
             about = {*steps, *(-1 - i for i in steps)}
-            shown = [
-                event
-                for event in trace.events[: last + 1]
-                if (event.who in about if event.kind in ("start", "cancelled", "end", "again") else story.targets(event, about))
-            ]
+            shown = [event for event in trace.events[: last + 1] if story.concerns(event, about)]
             lines = "\n".join(f"    {event}" for event in shown[-20:])
             raise AssertionError(f"{invariant.name} ({invariant.promises}): {what}\n{lines}\n{spec!r}")
 
@@ -421,6 +411,7 @@ class _State:
 
     index: int = -1
     time: float = 0
+    until: float = 0  # when the next thing happens
     live: set[int] = attrs.Factory(set)  # bodies between their first line and their last
     cleaning: set[int] = attrs.Factory(set)  # those of them that have seen Cancelled
     values: set[int] = attrs.Factory(set)
@@ -429,7 +420,7 @@ class _State:
 
     def copy(self) -> _State:
         sets = set(self.live), set(self.cleaning), set(self.values)
-        return _State(self.index, self.time, *sets, dict(self.errors), dict(self.asking))
+        return _State(self.index, self.time, self.until, *sets, dict(self.errors), dict(self.asking))
 
     def follow(self, index: int, event: Event) -> None:
         self.index, self.time = index, event.time
@@ -474,6 +465,7 @@ class _Story:
         self.moments: list[_State] = []  # the states in which time passed
         state = _State()
         for index, event in enumerate(trace.events):
+            state.until = event.time
             if event.time > state.time and index:
                 self.moments.append(state.copy())
             if event.kind == "start":
@@ -484,13 +476,14 @@ class _Story:
     def target_of(self, index: int) -> int:
         """Which step the answer at `index` is about."""
         who = self.events[index].who
-        return next(e.detail for e in reversed(self.events[:index]) if e.kind == "ask" and e.who == who)
+        target: int = next(e.detail for e in reversed(self.events[:index]) if e.kind == "ask" and e.who == who)
+        return target
 
-    def targets(self, event: Event, about: set[int]) -> bool:
-        """Whether an event that is none of a body's concerns one of these steps."""
-        if event.kind in ("ask", "answer"):
-            return event.who in about if event.who < 0 else self.spec.target(event.who) in about
-        return True
+    def concerns(self, event: Event, about: set[int]) -> bool:
+        """Whether an event has to do with these steps, or with awaits of them."""
+        if event.kind in ("ask", "answer") and event.who >= 0:
+            return self.spec.target(event.who) in about
+        return event.who in about or event.kind in ("closing", "over")
 
     def deadline(self, k: int) -> float:
         """From when on demand `k` has been cancelled."""
@@ -538,10 +531,10 @@ class _Story:
         return seen
 
     def present(self, state: _State) -> list[int]:
-        """What is awaited, surely, while time passes after `state`."""
+        """What is awaited, surely, as long as time passes after `state`."""
         if self.closing <= state.time:
             return []
-        return [target for k, (target, _) in state.asking.items() if k >= 0 and self.deadline(k) > state.time]
+        return [target for k, (target, _) in state.asking.items() if k >= 0 and self.deadline(k) >= state.until]
 
     def throughout(self, time: float) -> list[int]:
         """What was awaited before the instant `time` and still is after it, in whatever order things happened in it."""
@@ -556,8 +549,11 @@ class _Story:
     def possible(self, state: _State, time: float) -> list[int]:
         """What may have been awaited at some moment of the instant `time`, up to `state`."""
         inside = [target for waiter, (target, _) in state.asking.items() if waiter < 0]
-        asked = [(k, e.detail) for k, e in self.asked.items() if k in state.asking or e.time <= self.answer_time(k) == time]
-        return inside + [target for k, target in asked if self.deadline(k) >= time]
+        return inside + [
+            e.detail
+            for k, e in self.asked.items()
+            if self.deadline(k) >= time and (k in state.asking or e.time <= time == self.answer_time(k))
+        ]
 
 
 @_invariant("it ends", "P1, P16")
@@ -576,6 +572,14 @@ def _nothing_is_left(story: _Story) -> Iterator[_Breach]:
     for i, event in enumerate(story.events[over:], over):
         if event.kind in ("start", "cancelled", "end"):
             yield f"a body of s{event.who} was alive when the run was over", i, [event.who]
+
+
+@_invariant("nothing begins after the end", "P2, P12")
+def _nothing_begins_after_the_end(story: _Story) -> Iterator[_Breach]:
+    for index in story.before:
+        event = story.events[index]
+        if event.time > story.closing:
+            yield f"s{event.who} begins although the run is closed", index, [event.who]
 
 
 @_invariant("no overlap", "P3")
@@ -610,14 +614,6 @@ def _values_as_in_a_call(story: _Story) -> Iterator[_Breach]:
         ought = [story.results[d] for d in story.dependencies[event.who]]
         if len(ought) != len(event.detail) or any(a is not b for a, b in zip(ought, event.detail, strict=True)):
             yield f"s{event.who} ought to get {ought}, not {list(event.detail)}", index, [event.who]
-
-
-@_invariant("nothing begins after the end", "P2, P12")
-def _nothing_begins_after_the_end(story: _Story) -> Iterator[_Breach]:
-    for index in story.before:
-        event = story.events[index]
-        if event.time > story.closing:
-            yield f"s{event.who} begins although the run is closed", index, [event.who]
 
 
 @_invariant("lazy", "P2, P9")
@@ -673,6 +669,21 @@ def _what_is_wanted_is_left_alone(story: _Story) -> Iterator[_Breach]:
             yield f"the body of s{i} is cancelled, and somebody wants it", index, [i]
 
 
+@_invariant("siblings stop before the error", "P9")
+def _siblings_stop_before_the_error(story: _Story) -> Iterator[_Breach]:
+    if len(story.failed_at) != 1:
+        return  # with more of them, or of them and of timeouts, it is the model's business what belongs together
+    (failed,) = story.failed_at.values()
+    leaving = {story.closing, *map(story.deadline, story.asked)}
+    for state in story.moments:
+        for k, answer in story.answered.items():
+            if answer.how == "error" and answer.time == state.time and story.asked[k].time < failed not in leaving:
+                last = {e.who: e.time for e in story.events[: state.index + 1] if e.kind == "cancelled"}
+                stopped = {i for i in state.cleaning if last[i] == failed}
+                for i in stopped & story.ancestors[story.spec.target(k)]:
+                    yield f"demand {k} gets the error while s{i} cleans up because of it", state.index, [i]
+
+
 @_invariant("prompt", "P9, P12")
 def _prompt(story: _Story) -> Iterator[_Breach]:
     for state in story.moments:
@@ -682,7 +693,7 @@ def _prompt(story: _Story) -> Iterator[_Breach]:
                 continue
             cleaning = story.reach[target] & state.cleaning
             end = min(story.deadline(k), story.closing)
-            gone = end <= state.time
+            gone = end < state.until
             if target in state.values or target in state.errors:
                 yield f"demand {k} has not been told of the outcome of s{target}", state.index, [target]
             elif (gone or bound[target]) and not cleaning:
@@ -708,6 +719,18 @@ def _a_reason_to_leave(story: _Story) -> Iterator[_Breach]:
             early = {"cancelled": story.deadline(k), "closed": story.closing}.get(event.how, 0)
             if event.time < early:
                 yield f"demand {k} is told {event.how!r} without a reason", index, [story.spec.target(k)]
+
+
+@_invariant("outcomes stay", "P3, P8")
+def _outcomes_stay(story: _Story) -> Iterator[_Breach]:
+    first = {story.spec.target(k): e.detail for k, e in story.answered.items() if e.how in ("value", "error")}
+    for index, event in enumerate(story.events):
+        if event.kind == "again":
+            how, thing = first.get(event.who) or ("value", story.results.get(event.who))
+            if event.who not in first and event.who in story.raised:
+                how, thing = "error", story.raised[event.who]
+            if event.how != how or event.detail[1] is not thing:
+                yield f"awaited again, s{event.who} gives {event.detail} instead of {(how, thing)}", index, [event.who]
 
 
 @_invariant("that very object", "P3, P8")
@@ -738,38 +761,13 @@ def _the_first_failure(story: _Story) -> Iterator[_Breach]:
                     yield f"demand {k} ought to fail with the failure of s{i}, which came first", index, [i, target]
 
 
-@_invariant("siblings stop before the error", "P9")
-def _siblings_stop_before_the_error(story: _Story) -> Iterator[_Breach]:
-    if len(story.failed_at) != 1:
-        return  # with more of them, or of them and of timeouts, it is the model's business what belongs together
-    (failed,) = story.failed_at.values()
-    leaving = {story.closing, *map(story.deadline, story.asked)}
-    for state in story.moments:
-        for k, answer in story.answered.items():
-            if answer.how == "error" and answer.time == state.time and story.asked[k].time < failed not in leaving:
-                stopped = {e.who: e.time for e in story.events[: state.index + 1] if e.kind == "cancelled"}
-                for i in state.cleaning & story.ancestors[story.spec.target(k)]:
-                    if stopped[i] == failed:
-                        yield f"demand {k} gets the error while s{i} cleans up because of it", state.index, [i]
-
-
-@_invariant("outcomes stay", "P3, P8")
-def _outcomes_stay(story: _Story) -> Iterator[_Breach]:
-    first = {story.spec.target(k): e.detail for k, e in story.answered.items() if e.how in ("value", "error")}
-    for index, event in enumerate(story.events):
-        if event.kind == "again":
-            how, thing = first.get(event.who) or ("value", story.results.get(event.who))
-            if event.who not in first and event.who in story.raised:
-                how, thing = "error", story.raised[event.who]
-            if event.how != how or event.detail[1] is not thing:
-                yield f"awaited again, s{event.who} gives {event.detail} instead of {(how, thing)}", index, [event.who]
-
-
 @_invariant("nothing is lost", "P10")
 def _nothing_is_lost(story: _Story) -> Iterator[_Breach]:
     told = [e.detail[1] for e in story.events if e.kind in ("answer", "over") and e.how == "error"]
     notes = " ".join(note for exc in told for note in getattr(exc, "__notes__", ()))
     for i, exc in story.raised.items():
+        if isinstance(exc, trioflow.RunClosedError):
+            continue  # of a body that awaited a step when the run was closed: it says nothing new
         if not any(exc is other for other in told) and not re.search(rf"\bs{i}\b", notes):
             yield f"nobody was told that s{i} raised {exc!r}", len(story.events) - 1, [i]
 
@@ -777,11 +775,13 @@ def _nothing_is_lost(story: _Story) -> Iterator[_Breach]:
 @_invariant("the run's own end", "P1, P10")
 def _the_run_s_own_end(story: _Story) -> Iterator[_Breach]:
     index, over = next((i, e) for i, e in enumerate(story.events) if e.kind == "over")
+    result = over.detail[1]
     if over.how == "value":
-        fine = over.detail[1] == "done"
-    else:
-        fine = min(story.spec.cancelled_at(), story.spec.returns_at()) <= over.time
-        fine = fine and (over.how == "cancelled" or any(over.detail[1] is exc for exc in story.raised.values()))
+        fine = result == "done"
+    elif over.how == "cancelled":
+        fine = story.spec.cancelled_at() <= over.time
+    else:  # a body raised it when the run had been closed, and nobody was left to be told
+        fine = any(result is exc and story.failed_at[i] >= story.closing for i, exc in story.raised.items())
     if not fine:
         yield f"run_workflow ends with {over.detail}", index, []
 
@@ -792,15 +792,16 @@ def _as_predicted(story: _Story) -> Iterator[_Breach]:
     last = len(story.events) - 1
     for i, spans in enumerate(ought.spans):
         expected = _until(ought.exact_until, (entry for span in spans for entry in _entries(span)))
-        seen: list[_Entry] = [(e.time, e.how if e.kind == "end" else e.kind, None) for e in story.events if e.who == i and e.kind in _BODY]
-        if expected != (seen := _until(ought.exact_until, seen)):
+        own = [e for e in story.events if e.who == i and e.kind in _BODY]
+        seen = _until(ought.exact_until, ((e.time, e.how if e.kind == "end" else e.kind, None) for e in own))
+        if expected != seen:
             yield f"s{i} ought to have {_shown(expected)}, not {_shown(seen)}", last, [i]
     for k, answer in enumerate(ought.answers):
-        right: list[_Entry] = [] if answer is None else [(answer.time, answer.kind, answer.origin)]
-        got: list[_Entry] = [(e.time, e.how, _origin(e.detail[1])) for e in story.events if e.kind == "answer" and e.who == k]
         if k in story.asked and story.asked[k].time >= story.closing:
             continue  # closed, or an outcome that there is
-        if (right := _until(ought.exact_until, right)) != (got := _until(ought.exact_until, got)):
+        right = _until(ought.exact_until, [] if answer is None else [(answer.time, answer.kind, answer.origin)])
+        got = [(e.time, e.how, _origin(e.detail[1])) for e in story.events if e.kind == "answer" and e.who == k]
+        if right != (got := _until(ought.exact_until, got)):
             yield f"demand {k} ought to get {_shown(right)}, not {_shown(got)}", last, [story.spec.target(k)]
     over = next(e.time for e in story.events if e.kind == "over")
     if ought.ends != over and min(ought.ends, over) < ought.exact_until:
