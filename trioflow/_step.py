@@ -252,6 +252,8 @@ async def one_attempt(step: Step[Any], attempt: int, limit: float | None) -> Any
     """A body that exceeds its timeout is cancelled; what it returns or raises while it is being stopped counts."""
     fn, args = bound(step, attempt)
     with trio.move_on_after(math.inf if limit is None else limit):
+        if signature_of(step.fn).is_native:
+            return await fn(*args)
         value = fn(*args)
         return await value if is_awaitable(value) else value
     assert limit is not None

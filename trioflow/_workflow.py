@@ -148,6 +148,8 @@ def _instance(workflow: type[Any], env: object) -> Any:
 
 @disable_ki_protection
 async def _call(fn: Callable[..., Any], event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
+    if inspect.iscoroutinefunction(fn):
+        return await fn(event, step)  # in one line: an interrupt has nowhere to leave a coroutine that nobody awaits
     result = fn(event, step)
     return await result if inspect.isawaitable(result) else result
 
