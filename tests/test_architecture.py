@@ -27,13 +27,21 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
     ("abc",),
     ("_trio_private", "_step", "_sleep", "_watchers", "_lanes", "_run", "_declare", "_workflow"),
     (FRONT_DOOR,),
-    frozenset({"workers", ("testing.model", "testing.strategies", "testing.world", "testing.__init__")}),
+    frozenset(
+        {
+            "workers",
+            tuple(f"testing.{room}" for room in ("spec", "model", "strategies", "world", "judge", "__init__")),
+        }
+    ),
     ("_loading", "cli", "__main__"),
 )
 GROUND = frozenset(FLOORS[0])
 
 #: Tighter than the floor alone would say: who judges others must not use what it judges.
-ONLY = {"testing.model": frozenset({"_errors", "_time"})}
+ONLY = {
+    "testing.spec": frozenset({"_errors", "_time"}),
+    "testing.model": frozenset({"_errors", "_time", "testing.spec"}),
+}
 
 #: What does I/O, reads a clock, draws lots or starts something, and Trio.
 NOT_ON_THE_GROUND = frozenset({

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 import trioflow
 from trioflow.testing import Answer, BodyError, DagSpec, Demand, Event, Node, Span, Trace, check, predict, run_dag
+from trioflow.testing.judge import INVARIANTS
 from trioflow.testing.model import critical_path
 from trioflow.testing.strategies import SHAPES, dags, demands, random_dag, seeds
-from trioflow.testing.world import INVARIANTS, Value
+from trioflow.testing.world import Value
 
 # ------------------------------------------------------------------------------------------------- a reference runtime
 
@@ -612,6 +613,22 @@ LEAVING = (
     Event(10, "closing", -1),
     Event(10, "over", -1, ("value", "done")),
 )
+# A body that awaits a step when the run is closed may be told so, instead of being cancelled: that is no loss.
+INSIDE = DagSpec(nodes=[Node(seconds=5), Node(awaits=[1])], return_at=1)
+OVER = trioflow.RunClosedError("over")
+CLOSING = (
+    Event(0, "ask", 0, 1),
+    Event(0, "start", 1, ()),
+    Event(0, "ask", -2, 0),
+    Event(0, "start", 0, ()),
+    Event(1, "closing", -1),
+    Event(1, "cancelled", 0),
+    Event(1, "end", 0, ("cancelled", None)),
+    Event(1, "answer", -2, ("closed", OVER)),
+    Event(1, "end", 1, ("error", OVER)),
+    Event(1, "answer", 0, ("closed", OVER)),
+    Event(1, "over", -1, ("value", "done")),
+)
 BOTH = DagSpec(
     nodes=[
         Node(seconds=1, fails=True),
@@ -629,7 +646,7 @@ def spoilt(trace: tuple[Event, ...], index: int, *instead: Event) -> Trace:
     return Trace((*trace[:index], *instead, *trace[index + 1 :]))
 
 
-@pytest.mark.parametrize(("spec", "trace"), [(PAIR, RIGHT), (FAILING, FAILED), (STAYS, LEAVING)])
+@pytest.mark.parametrize(("spec", "trace"), [(PAIR, RIGHT), (FAILING, FAILED), (STAYS, LEAVING), (INSIDE, CLOSING)])
 def test_what_is_spoilt_below_is_right(spec: DagSpec, trace: tuple[Event, ...]) -> None:
     check(spec, Trace(trace))
 

@@ -135,8 +135,8 @@ class Cell:
     parties: dict[Party, None] | None = attrs.field(default=None, init=False)
     #: STOPPING, DOOMED, or PENDING and left while bodies below are still stopping: who waits for that. Else None.
     exit: Exit | None = attrs.field(default=None, init=False)
-    #: How many of its exits are not complete, `exit` included and those that it has been wanted again since.
-    leavers: int = attrs.field(default=0, init=False)
+    #: All its exits that are not complete: `exit`, and earlier ones since which it has been wanted again.
+    exits: list[Exit] | None = attrs.field(default=None, init=False)
     #: On whose behalf it runs: the party whose demand began it.
     asker: Any = attrs.field(default=None, init=False)
     #: What the driver runs the body on, or has last run it on; None if it never began.
@@ -371,7 +371,7 @@ class Kernel:
                     if d.state < DONE:
                         self._released.append((d, None, c.value.why))
                 self._doom(w, c.value)
-            elif w.state == PENDING and w.leavers:
+            elif w.state == PENDING and w.exits:
                 self._doom(w, c.value)
         if c.state > DONE:
             c.dependents = None
@@ -386,7 +386,9 @@ class Kernel:
 
     def _open_exit(self, c: Cell) -> Exit:
         c.exit = exit = Exit(c, self._event)
-        c.leavers += 1
+        if c.exits is None:
+            c.exits = []
+        c.exits.append(exit)
         return exit
 
     def _release(self, d: Cell, party: Party | None, why: str) -> None:
@@ -429,13 +431,14 @@ class Kernel:
     def _look_behind(self, exit: Exit) -> None:
         """All is released that had to be: whom does `exit` wait for?
 
-        A doomed cell for each of its dependencies that is on its way out, a left one for those that stop with it.
+        A doomed cell for all that is on its way out in its dependencies, a left one for what stops with it.
         """
         c = exit.cell
         for d in c.deps:
-            if d.exit is not None and (c.state == DOOMED or d.exit.since == exit.since):
-                d.exit.waiting.append(exit)
-                exit.behind += 1
+            for below in d.exits or ():
+                if c.state == DOOMED or below.since == exit.since:
+                    below.waiting.append(exit)
+                    exit.behind += 1
         if not exit.behind:
             self._outs.append(exit)
 
@@ -457,7 +460,8 @@ class Kernel:
         waiting, exit.waiting = exit.waiting, []
         exit.over = True
         c = exit.cell
-        c.leavers -= 1
+        assert c.exits is not None
+        c.exits.remove(exit)
         for who in waiting:
             if isinstance(who, Exit):
                 if c.state in (FAILED, DOOMED, LOST) and who.cell.state == DOOMED:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from hypothesis import strategies as st
 
-from trioflow.testing.model import Afterwards, DagSpec, Demand, Node
+from trioflow.testing.spec import Afterwards, DagSpec, Demand, Node
 
 __all__ = ["SHAPES", "Shape", "dags", "demands", "random_dag", "seeds"]
 
