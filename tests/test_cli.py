@@ -294,7 +294,7 @@ def test_a_failure_names_the_step_what_needed_it_and_the_users_own_lines() -> No
     done = main("run", flow(ORDER))
     assert (done.status, done.out) == (1, "")
     assert "failed     reserve stock             LookupError: no lamp left" in done.lines
-    assert "cancelled  charge card               step 'reserve stock' failed" in done.lines
+    assert "cancelled  charge card               step 'reserve stock' failed: LookupError('no lamp left')" in done.lines
     assert "6 steps: 1 done, 1 failed, 1 cancelled, 3 not started" in done.lines
     assert done.report == [
         "error: LookupError: no lamp left",

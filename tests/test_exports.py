@@ -193,11 +193,6 @@ def test_importing_trioflow_brings_no_extras_along() -> None:
     assert not {name for name in loaded if name.startswith(("trioflow.testing", "trioflow.cli", "trioflow.workers"))}
 
 
-def test_a_name_that_is_not_there_is_refused_as_ever() -> None:
-    with pytest.raises(ImportError, match="cannot import name 'Sequencer' from 'trioflow'"):
-        from trioflow import Sequencer  # type: ignore[attr-defined]  # noqa: F401
-
-
 # ------------------------------------------------------------------------------------------------------- type checking
 
 API = ROOT / "tests" / "typing" / "api.py"

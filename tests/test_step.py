@@ -666,8 +666,9 @@ def test_there_are_limit_plus_one_attempts_and_each_comes_when_the_backoff_says(
     assert [after - before for before, after in itertools.pairwise(times)] == delays
 
 
-@given(st.integers(0, 2**32), st.sampled_from([0.25, 0.5, 1.0]))
-def test_jitter_shortens_a_delay_by_at_most_its_part_and_can_be_seeded(seed: int, jitter: float) -> None:
+def jittered(seed: int, jitter: float) -> float:
+    """The delay of a step whose 100 seconds are left to chance by that part."""
+
     async def workflow(event: Any, step: WorkflowStep) -> float:
         @step.do(config=once(1, "100 seconds", jitter=jitter))
         def body(ctx: StepContext) -> float:
@@ -680,12 +681,21 @@ def test_jitter_shortens_a_delay_by_at_most_its_part_and_can_be_seeded(seed: int
     before = chance.getstate()
     try:
         chance.seed(seed)
-        delay = ran(workflow)
-        chance.seed(seed)
-        assert ran(workflow) == delay
+        delay: float = ran(workflow)
+        return delay
     finally:
         chance.setstate(before)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.25, 0.5, 1.0]))
+def test_jitter_shortens_a_delay_by_at_most_its_part_and_can_be_seeded(seed: int, jitter: float) -> None:
+    delay = jittered(seed, jitter)
     assert 100 * (1 - jitter) <= delay <= 100
+    assert jittered(seed, jitter) == delay
+
+
+def test_jitter_is_different_each_time() -> None:
+    assert len({jittered(seed, 0.5) for seed in range(20)}) == 20
 
 
 class Refused(NonRetryableError):
@@ -934,8 +944,10 @@ async def test_a_delay_function_that_returns_no_duration_is_refused(autojump_clo
 
         await body()
 
-    with pytest.raises(ConfigError, match="what the delay function returned can't be 10: a bare number"):
+    with pytest.raises(ConfigError, match="what the delay function returned can't be 10: a bare number") as caught:
         await run_workflow(workflow)
+    frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert "returned_delay" in frames, "where no frame is the user's, ours are better than none"
 
 
 # --------------------------------------------------------------------------------------- being cancelled and retried
@@ -1146,6 +1158,30 @@ async def test_an_inner_step_that_was_stopped_with_its_body_runs_again(autojump_
 
     assert await run_workflow(workflow) == 15
     assert began == [0, 5]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+async def test_an_inner_step_that_was_not_needed_yet_needs_what_the_new_attempt_declares(
+    autojump_clock: MockClock, by_name: bool
+) -> None:
+    """What it depended on has failed meanwhile and is another cell now."""
+
+    async def workflow(event: Any, step: WorkflowStep) -> str:
+        @step.do(config=once(1))
+        async def outer(ctx: StepContext) -> str:
+            @step.do()
+            def a() -> str:
+                if ctx.attempt == 1:
+                    raise ValueError
+                return "a"
+
+            last: Step[str] = step.do("last", None if by_name else [a])(lambda a: a)
+            await a()
+            return await last()
+
+        return await outer()
+
+    assert await run_workflow(workflow) == "a"
 
 
 async def test_an_inner_step_is_called_with_the_newest_function(autojump_clock: MockClock) -> None:

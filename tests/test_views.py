@@ -74,6 +74,7 @@ def test_what_is_not_there_is_named_with_what_is(event: WorkflowEvent[Any], name
         getattr(event, name)
     assert str(caught.value) == (f"WorkflowEvent has no {name!r}; it has payload, timestamp, instanceId, workflowName")
     assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
     with pytest.raises(KeyError):
         event[name]
 

@@ -570,6 +570,41 @@ def test_a_ctrl_c_that_finds_the_program_at_the_runs_end_is_not_lost(door: str) 
     assert ended == ["body"]
 
 
+def test_what_a_body_raises_while_it_is_stopped_for_a_ctrl_c_is_a_note() -> None:
+    """Trio hands the interrupt to the main task, which awaits a step: whoever has taken it from Trio must not lose it."""
+
+    @trio.lowlevel.enable_ki_protection
+    def ctrl_c() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    steps: list[Step[None]] = []
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do()
+        async def quiet() -> None:
+            await trio.sleep(1)
+            ctrl_c()
+            await trio.sleep_forever()
+
+        @step.do()
+        async def stubborn() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise KeyError("while stopping")
+
+        steps.extend([quiet, stubborn])
+        await step.do("top", depends=steps, concurrent=True)(lambda quiet, stubborn: None)()
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trio.run(run_workflow, workflow, clock=MockClock(autojump_threshold=0))
+    assert caught.value.__notes__ == ["the run also ended with KeyError('while stopping')"]
+    assert [(s.status, s.reason) for s in steps] == [
+        ("cancelled", "KeyboardInterrupt"),
+        ("failed", "step 'stubborn' failed: KeyError('while stopping')"),
+    ]
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_what_else_was_raised_is_a_note_of_what_ended_the_run_once(same: bool) -> None:
     """Two bodies die of what ends a run, and a third one raises an error while it is stopped for that."""
@@ -601,6 +636,28 @@ def test_what_else_was_raised_is_a_note_of_what_ended_the_run_once(same: bool) -
     for other in set(errors) - {caught.value}:
         notes.insert(0, f"the run also ended with {other!r}")
     assert caught.value.__notes__ == notes
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_what_ends_a_run_takes_the_place_of_the_hosts_cancellation(
+    autojump_clock: MockClock, door: Callable[..., Any]
+) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do()
+        async def stubborn() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise SystemExit(3)
+
+        await stubborn()
+
+    with pytest.raises(SystemExit) as caught, trio.move_on_after(1):  # noqa: PT012
+        if door is run_workflow:
+            await door(workflow)
+        async with door(workflow):
+            await trio.sleep_forever()
+    assert caught.value.code == 3
 
 
 async def test_the_host_may_cancel_and_hears_of_nothing_but_that(autojump_clock: MockClock) -> None:
@@ -772,6 +829,25 @@ async def test_the_runs_own_failure_raised_through_the_block_is_not_noted_on_its
     assert not hasattr(caught.value, "__notes__")
 
 
+async def test_a_failure_that_the_block_has_from_a_step_is_not_noted_on_itself(autojump_clock: MockClock) -> None:
+    error = ValueError("of a step")
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do()
+        async def bad() -> None:
+            await trio.sleep(1)
+            raise error
+
+        await bad()
+
+    with pytest.raises(ValueError, match="of a step") as caught:  # noqa: PT012
+        async with open_run(workflow) as run:
+            await trio.sleep(0.5)
+            await run.steps[0]()
+    assert caught.value is error
+    assert not hasattr(error, "__notes__")
+
+
 async def test_a_failure_while_leaving_is_raised_too(autojump_clock: MockClock) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> None:
         try:
@@ -812,6 +888,7 @@ async def test_the_host_may_cancel_the_block(autojump_clock: MockClock) -> None:
         async with open_run(counts) as run:
             await trio.sleep(0.1)
             scope.cancel()
+    assert scope.cancelled_caught, "leaving is a checkpoint"
     assert [s.status for s in run.steps] == ["cancelled", "pending"]
 
 

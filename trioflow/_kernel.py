@@ -91,12 +91,10 @@ class Failure:
     cell: Cell | None
     #: Which failure of the run it is. Of several the first counts, and dependents inherit the number.
     order: float
+    #: In words, for whoever is stopped because of it.
+    why: str
     #: Other failures that the error's notes name already.
     noted: list[Failure] = attrs.field(factory=list)
-
-    @property
-    def why(self) -> str:
-        return "the run is over" if self.cell is None else f"step {self.cell.name!r} failed"
 
 
 @attrs.define(eq=False)
@@ -172,7 +170,7 @@ class Kernel:
         self._broken = (
             False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
         )
-        self._loss = Failure(None, None, None, None, math.inf)
+        self._loss = Failure(None, None, None, None, math.inf, "the run is over")
         # One event is carried through in four passes. Each of these is the agenda of one, in this order.
         self._bad: list[Cell] = []  # failed or doomed just now: whoever depends on them is doomed
         self._released: deque[tuple[Cell, Party | None, str]] = deque()  # somebody wants it no longer
@@ -235,7 +233,8 @@ class Kernel:
         stopped = cell.state == STOPPING
         self._failures += 1
         self._broken = True
-        self._settle(cell, FAILED, Failure(error, traceback, error.__context__, cell, self._failures))
+        why = f"step {cell.name!r} failed: {shown(error)}"
+        self._settle(cell, FAILED, Failure(error, traceback, error.__context__, cell, self._failures, why))
         self._drain()
         return stopped
 
@@ -553,8 +552,9 @@ def _first_of(a: Failure, b: Failure) -> Failure:
 
 
 def shown(error: BaseException) -> str:
-    """An exception in one line, even if its own `repr` raises."""
+    """An exception in a few words, even if its own `repr` is a book, or raises."""
     try:
-        return repr(error)
+        text = repr(error)
     except Exception:
         return f"{type(error).__name__}(...)"
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -19,7 +19,7 @@ protected against KeyboardInterrupt but the bodies.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from time import perf_counter
@@ -33,14 +33,13 @@ from trio.lowlevel import (
     RaiseCancelT,
     checkpoint,
     current_task,
-    disable_ki_protection,
     enable_ki_protection,
     reschedule,
     wait_task_rescheduled,
 )
 
 from ._kernel import READY, RUNNING, STOPPING, Kernel
-from ._step import Step, arguments, is_awaitable, prepared
+from ._step import Step, arguments, call_async, call_sync, is_awaitable, itself, prepared
 from ._trio_private import innermost_scope
 
 #: Bodies that a lane runs before it lets other tasks have a turn.
@@ -54,18 +53,6 @@ SPREE = 8
 PARKED = 64
 
 IDLE = "trioflow lane"
-
-
-@disable_ki_protection
-async def call_async(fn: Callable[..., Awaitable[Any]], args: Any) -> Any:
-    """The border between our protected code and a body. A native coroutine: a KeyboardInterrupt between two of its
-    instructions has a frame to land in; a Python function in its place would lose the trap that is on its way to Trio."""
-    return await fn(*args)
-
-
-@disable_ki_protection
-def call_sync(fn: Callable[..., Any], args: Any) -> Any:
-    return fn(*args)
 
 
 class Asker(Protocol):
@@ -344,7 +331,7 @@ class Lane:
             if not is_awaitable(value):
                 self.value = value
                 return False
-            coro = call_async(_itself, (value,))
+            coro = call_async(itself, (value,))
         self.coro = coro
         try:
             self.trap = context.run(coro.send, None)
@@ -395,7 +382,3 @@ class Lane:
     def unpark(self, _: RaiseCancelT) -> Abort:
         self.home.idle.remove(self)
         return Abort.SUCCEEDED
-
-
-async def _itself(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable

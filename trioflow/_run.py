@@ -132,6 +132,7 @@ class Run:
     async def demand(self, step: Step[Any]) -> None:
         """Return as soon as the step is settled. A checkpoint."""
         if self.closed:
+            await checkpoint()  # if the run is being broken off, those inside shall hear of that first
             raise RunClosedError(
                 f"step {step.name!r} ({step.place}) was asked for, but its run is over", step=step.name
             )

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, cast, final
 
 import attrs
 import trio
-from trio.lowlevel import checkpoint, enable_ki_protection
+from trio.lowlevel import checkpoint, disable_ki_protection, enable_ki_protection
 
 from ._errors import RunClosedError, WorkflowTimeoutError
 from ._kernel import (
@@ -27,7 +27,6 @@ from ._kernel import (
     STOPPING,
     Cell,
     Failure,
-    shown,
 )
 from ._names import Scope, Site, place_of
 from ._policy import DEFAULT, StepConfig, as_mapping, delay_before, is_retryable, returned_delay
@@ -149,9 +148,9 @@ class Step(Cell, Generic[T]):
         state = self.state
         if state in (FAILED, DOOMED, LOST):
             failure: Failure = self.value
-            if failure.error is not None:
-                return f"{failure.why}: {shown(failure.error)}"
-            return failure.why if self.lane is not None else f"never started: {failure.why}"
+            if failure.error is None and self.lane is None:
+                return f"never started: {failure.why}"
+            return failure.why
         if state == STOPPING:
             return cast(str, self.value)
         if state == PENDING:
@@ -188,6 +187,22 @@ class Step(Cell, Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Step {self.name!r} {self.status}>"
+
+
+@disable_ki_protection
+async def call_async(fn: Callable[..., Awaitable[Any]], args: Any) -> Any:
+    """The border between our protected code and a body. A native coroutine: a KeyboardInterrupt between two of its
+    instructions has a frame to land in; a Python function in its place would lose the trap that is on its way to Trio."""
+    return await fn(*args)
+
+
+@disable_ki_protection
+def call_sync(fn: Callable[..., Any], args: Any) -> Any:
+    return fn(*args)
+
+
+async def itself(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def arguments(step: Step[Any]) -> Any:
@@ -232,6 +247,7 @@ def needs_attempts(config: StepConfig | None) -> bool:
     return config is not None and (config.retries is not None or config.timeout_seconds is not None)
 
 
+@enable_ki_protection
 async def attempts(step: Step[Any], config: StepConfig) -> Any:
     """Run a body, again and again if its configuration says so, until it returns or has failed for good."""
     attempt = 1
@@ -248,14 +264,15 @@ async def attempts(step: Step[Any], config: StepConfig) -> Any:
         attempt += 1
 
 
+@enable_ki_protection
 async def one_attempt(step: Step[Any], attempt: int, limit: float | None) -> Any:
     """A body that exceeds its timeout is cancelled; what it returns or raises while it is being stopped counts."""
     fn, args = bound(step, attempt)
     with trio.move_on_after(math.inf if limit is None else limit):
         if signature_of(step.fn).is_native:
-            return await fn(*args)
-        value = fn(*args)
-        return await value if is_awaitable(value) else value
+            return await call_async(fn, args)
+        value = call_sync(fn, args)
+        return await call_async(itself, (value,)) if is_awaitable(value) else value
     assert limit is not None
     raise WorkflowTimeoutError(
         f"step {step.name!r} ({step.place}): attempt {attempt} took longer than its timeout of {shown_seconds(limit)}",
@@ -274,7 +291,7 @@ def delay_after(step: Step[Any], config: StepConfig, attempt: int, error: Except
     assert retries is not None
     base = None
     if callable(retries.delay):
-        base = returned_delay(retries.delay(context_of(step, attempt), error))
+        base = returned_delay(call_sync(retries.delay, (context_of(step, attempt), error)))
     return delay_before(retries, attempt, random=chance.random(), base=base)
 
 

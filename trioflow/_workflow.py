@@ -66,7 +66,8 @@ class _RunsSync(Protocol[T_co]):
 
 
 AsyncWorkflow = type[_RunsAsync[T]] | Callable[[Any, Any], Coroutine[Any, Any, T]]
-SyncWorkflow = type[_RunsSync[T]] | Callable[[Any, Any], T]
+SyncClass = type[_RunsSync[T]]
+SyncFunction = SyncClass[T] | Callable[[Any, Any], T]
 AnyWorkflow = type[Any] | Callable[[Any, Any], Any]
 
 
@@ -173,11 +174,10 @@ async def _conduct(start: _Start) -> Any:
                 run.close()
     except BaseException as exc:  # noqa: ASYNC103 - raised below
         # Cancelled, or our nursery's group round what the workflow's function has let through.
-        end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
+        end = _without_our_group(exc)
     _report_unawaited(run)
-    errors = [*run.fatal, *errors, *run.unheard()]
-    if end is not None and not (errors and isinstance(end, trio.Cancelled)):  # an error takes the place of a Cancelled
-        errors.insert(0, end)
+    ends = [end] if end is not None else []
+    errors = [*run.fatal, *ends, *errors, *run.unheard()]
     try:
         if errors:
             raise _with_notes(errors)
@@ -186,12 +186,20 @@ async def _conduct(start: _Start) -> Any:
     return result
 
 
+def _without_our_group(error: BaseException) -> BaseException:
+    """What our own nursery has put into a group, if it is one thing; beside an error a Cancelled doesn't count."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    members = [e for e in error.exceptions if not isinstance(e, trio.Cancelled)] or [error.exceptions[0]]
+    return members[0] if len(members) == 1 else error
+
+
 def _with_notes(errors: list[BaseException]) -> BaseException:
-    """The first, with a note for each of the others."""
-    first = errors[0]
+    """The first, with a note for each of the others. An error takes the place of a Cancelled, as in Trio."""
+    first, *others = sorted(errors, key=lambda error: isinstance(error, trio.Cancelled))
     seen = {id(first)}
-    for other in errors[1:]:
-        if id(other) not in seen:
+    for other in others:
+        if id(other) not in seen and not isinstance(other, trio.Cancelled):
             seen.add(id(other))
             first.add_note(f"the run also ended with {shown(other)}")
     return first
@@ -228,7 +236,17 @@ async def run_workflow(
 ) -> T: ...
 @overload
 async def run_workflow(
-    workflow: SyncWorkflow[T],
+    workflow: SyncClass[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> T: ...
+@overload
+async def run_workflow(
+    workflow: SyncFunction[T],
     params: object = None,
     *,
     instance_id: str | None = None,
@@ -368,7 +386,7 @@ class OpenRun(Generic[T]):
             # is no Exception, which is then raised here.
             await self._manager.__aexit__(None, None, None)  # noqa: ASYNC102 - this is the nursery's own end
         except BaseException as exc:  # noqa: ASYNC103 - raised below, unless an error takes its place
-            end = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1 else exc
+            end = _without_our_group(exc)
         failure = self._run._take_failure()
         if end is not None and not isinstance(end, trio.Cancelled):
             raise end
@@ -393,7 +411,17 @@ def open_run(
 ) -> OpenRun[T]: ...
 @overload
 def open_run(
-    workflow: SyncWorkflow[T],
+    workflow: SyncClass[T],
+    params: object = None,
+    *,
+    instance_id: str | None = None,
+    env: object = None,
+    defaults: StepConfig | StepConfigDict | None = None,
+    instruments: Iterable[Instrument] = (),
+) -> OpenRun[T]: ...
+@overload
+def open_run(
+    workflow: SyncFunction[T],
     params: object = None,
     *,
     instance_id: str | None = None,

@@ -501,8 +501,8 @@ async def test_p13_every_step_that_did_not_succeed_can_say_why(autojump_clock: M
             await top()
         assert (bad.status, bad.reason) == ("failed", "step 'bad' failed: ValueError('boom')")
         assert (top.status, top.reason) == ("failed", "step 'bad' failed: ValueError('boom')")
-        assert (sibling.status, sibling.reason) == ("cancelled", "step 'bad' failed")
-        assert reasons == ["step 'bad' failed"]  # Trio's own cancel reason carries it
+        assert (sibling.status, sibling.reason) == ("cancelled", "step 'bad' failed: ValueError('boom')")
+        assert reasons == ["step 'bad' failed: ValueError('boom')"]  # Trio's own cancel reason carries it
         assert (never.status, never.reason) == ("pending", "never started: nobody has needed it")
 
         late = body("late", 9)
