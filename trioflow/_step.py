@@ -97,7 +97,6 @@ class Step(Cell, Generic[T]):
     #: Its own configuration; None: none, which is not the same as the run's defaults.
     config: StepConfig | None
 
-    @enable_ki_protection
     async def __call__(self) -> T:
         """Run the step if it has not run, with all that it needs, and return its result. A checkpoint, always.
 
@@ -187,6 +186,9 @@ class Step(Cell, Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Step {self.name!r} {self.status}>"
+
+
+enable_ki_protection(Step.__call__)  # not as a decorator: pyright loses a method's type in it
 
 
 @disable_ki_protection

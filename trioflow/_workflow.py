@@ -364,7 +364,6 @@ class OpenRun(Generic[T]):
     _manager: Any = None
     _nursery: trio.Nursery | None = None
 
-    @enable_ki_protection
     async def __aenter__(self) -> WorkflowRun[T]:
         if self._manager is not None:
             raise RunClosedError(f"run {self._run.id!r} has been opened before: call open_run again for another run")
@@ -373,7 +372,6 @@ class OpenRun(Generic[T]):
         self._nursery.start_soon(self._run._conduct, name=self._run.id)
         return self._run
 
-    @enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -397,6 +395,10 @@ class OpenRun(Generic[T]):
                 raise end
         elif failure is not None and failure is not error:
             error.add_note(f"run {self._run.id!r} also failed: {shown(failure)}")
+
+
+enable_ki_protection(OpenRun.__aenter__)  # not as decorators: pyright loses a method's type in them
+enable_ki_protection(OpenRun.__aexit__)
 
 
 @overload
