@@ -19,7 +19,6 @@ what ought to be.
 from __future__ import annotations
 
 import argparse
-import importlib
 import itertools
 import math
 import random
@@ -65,6 +64,8 @@ WAITING: Final = 1
 LEAVING: Final = 2
 #: Who began a cell and has been told since: which of them it was makes no difference.
 STALE: Final = -2
+#: Where a cell's part of a state has that.
+ASKER: Final = 7
 
 
 def steps_in(mask: Mask) -> Iterator[int]:
@@ -241,6 +242,7 @@ class Ghost:
     closing: bool = False
     #: Bodies that have raised, in order.
     failures: tuple[int, ...] = ()
+    #: What the kernel has made of things that the promises leave open, in this event: see `apply`.
     chosen: dict[int, int] = attrs.field(factory=dict)
     #: Failed, lost or bound to be: with whose failure.
     fate: list[int] = attrs.field(init=False)
@@ -298,13 +300,11 @@ class Ghost:
 
     # ------------------------------------------------------------------------------------------------------ events
 
-    def possible(self, closing: bool) -> Iterator[Event]:
-        """What may come next. Parties are alike: of several in the same condition one acts."""
-        seen = set()
+    def possible(self, closing: bool, alike: set[int]) -> Iterator[Event]:
+        """What may come next. `alike`: parties in the same condition as another one, which acts."""
         for i, s in enumerate(self.slots):
-            if s.key() in seen:
+            if i in alike:
                 continue
-            seen.add(s.key())
             if s.status == WAITING:
                 yield ("leave", i, 0)
             elif s.status == IDLE and s.asks and not self.closing:
@@ -426,9 +426,9 @@ class Ghost:
 
     def _come_back(self, hopeless: Iterable[int]) -> Mask:
         """Steps that are wanted, and have hope, are on their way out no longer."""
-        hopeless = mask_of(hopeless)
-        wanted = self._wanted(self.settled | self.bound | hopeless) & ~self.settled
-        for c in steps_in(wanted & ~hopeless):
+        without = mask_of(hopeless)
+        wanted = self._wanted(self.settled | self.bound | without) & ~self.settled
+        for c in steps_in(wanted & ~without):
             self.out_before[c] |= self.out[c]
             self.out[c] = 0
         for c in steps_in(self.bound):
@@ -438,11 +438,14 @@ class Ghost:
     def _doom(self, hopeless: dict[int, int], concerned: Mask) -> Mask:
         """Bound to fail are all who are wanted, were until now, or are still waited for by somebody who has left.
 
-        As for whoever else depends on the failure it makes no difference whether it is so now, or when it is asked for.
+        Left open is whether that is known at once of a step that depends on the failure only through others that nobody
+        wants, unless it is wanted itself.
         """
         doomed = 0
+        bad = self.failed | self.lost | self.bound
         for c, failure in hopeless.items():
-            if concerned >> c & 1 or self.out[c] | self.out_before[c] or c in self.chosen:
+            waited_for = self.out[c] | self.out_before[c] and self.shape.needs[c] & (bad | doomed)
+            if concerned >> c & 1 or waited_for or c in self.chosen:
                 self.fate[c] = failure
                 doomed |= 1 << c
         self.bound |= doomed
@@ -457,7 +460,10 @@ class Ghost:
             self.out[c] |= out[c]
 
     def _look_below(self, doomed: Mask, concerned: Mask) -> None:
-        """P9: it waits for those of its dependencies that are being stopped, or are bound to fail, at that moment."""
+        """P9: it waits for those of its dependencies that are being stopped, or are bound to fail, at that moment.
+
+        And for clean-up below them that is not over, also if they are wanted again since: no error overtakes it.
+        """
         for c in steps_in(self.bound & ~doomed):
             self.below[c] |= self.leaving[c] & doomed
             self.leaving[c] &= ~doomed
@@ -466,12 +472,12 @@ class Ghost:
                 self.bodies[c] = self.out[c]
             for d in steps_in(self.shape.needs[c] & ~self.settled):
                 bit = 1 << d
+                self.bodies[c] |= self.out[d] | self.out_before[d]
                 if self.stopping & bit:
                     self.bodies[c] |= bit
                 elif self.bound & bit:
                     self.below[c] |= bit
                 elif self.out[d]:
-                    self.bodies[c] |= self.out[d]
                     self.leaving[c] |= bit
 
     def _body_ended(self, ended: Mask) -> None:
@@ -544,10 +550,15 @@ class Asker:
 
 #: What a state is made of. Whoever adds to it has to say here how it is kept.
 KNOWN: Final[dict[type, set[str]]] = {
-    Cell: set("name deps together state value wanted missing dependents parties exit leavers asker lane".split()),
+    Cell: {
+        *("name", "deps", "together", "state", "value", "wanted", "missing", "dependents", "parties", "exit", "exits"),
+        *("asker", "lane"),
+    },
     Exit: {"cell", "since", "behind", "waiting", "over"},
-    Failure: {"error", "traceback", "context", "cell", "order", "noted"},
-    Kernel: set("_bad _broken _event _failures _left _loss _outs _released closing orders".split()),
+    Failure: {"error", "traceback", "context", "cause", "suppress", "cell", "order", "why", "noted"},
+    Kernel: {
+        *("_bad", "_broken", "_event", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders"),
+    },
 }
 
 
@@ -608,7 +619,7 @@ class World:
                     c.missing if state == RESOLVING else -99,
                     None if c.parties is None else tuple(sorted(rank[p.slot] for p in c.parties)),  # type: ignore[attr-defined]
                     None if c.exit is None else code(c.exit),
-                    c.leavers,
+                    tuple(map(code, c.exits or ())),
                     asker,
                     c.dependents is None,
                 )
@@ -638,9 +649,9 @@ class World:
         self.askers = [Asker(i) for i in range(len(slots))]
         failures: dict[int, Failure] = {LOSS: kernel._loss}
         for order, (c, _) in enumerate(noted, 1):
-            failures[c] = Failure(ValueError(c), None, None, self.cells[c], order)
+            failures[c] = Failure.of(ValueError(c), None, self.cells[c], order, "")
         for c, others in noted:
-            failures[c].noted = [failures[g] for g in others]
+            failures[c].noted = {failures[g]: None for g in others}
             for g in others:
                 failures[c].error.add_note(f"step {str(g)!r}")  # type: ignore[union-attr]
         records = [Exit(self.cells[c], -1, behind) for c, behind, _ in taken]  # all made in earlier events
@@ -648,12 +659,17 @@ class World:
             record.waiting = [self.askers[w] if w >= 0 else records[-1 - w] for w in waiting]
         stale = Asker(-1)
         for i, (cell, data) in enumerate(zip(self.cells, cells, strict=True)):
-            cell.state, failure, cell.wanted, cell.missing, parties, record, cell.leavers, asker, cut = data
+            cell.state, failure, cell.wanted, cell.missing, parties, record, exits, asker, cut = data
             cell.value = None if failure is None else failures[failure]
             cell.parties = None if parties is None else {self.askers[p]: None for p in parties}
             cell.exit = None if record is None else records[-1 - record]
+            cell.exits = [records[-1 - e] for e in exits]
             cell.asker = None if asker is None else stale if asker == STALE else self.askers[asker]
             cell.dependents = None if cut else self.wired[i]
+
+    def begun_by(self, slot: int, key: Key) -> Mask:
+        """The cells that are begun in its name."""
+        return mask_of(i for i, cell in enumerate(key[0]) if cell[ASKER] == slot)
 
     def first_key(self, slots: int) -> Key:
         self.kernel = self.make()
@@ -706,6 +722,8 @@ class Moment:
     alive: Mask
     called: Mask
     values: list[Any]
+    #: What each party awaits, or has.
+    awaited: list[int]
 
     @cached_property
     def masks(self) -> list[Mask]:
@@ -775,7 +793,8 @@ def tells(m: Moment) -> None:
     wanted are still stopping or its step is bound to fail; nobody twice."""
     told = [(p.slot, settled) for what, p, settled in m.world.kernel.orders if what not in (START, STOP)]
     if sorted(told) != sorted(m.ought.told):
-        raise Violation(f"told are {sorted(told)}, not {sorted(m.ought.told)}")
+        found, ought = ([f"of {m.awaited[i]}: {settled}" for i, settled in t] for t in (told, m.ought.told))
+        raise Violation(f"told are {found or 'nobody'}, not {ought or 'nobody'} (that it is settled, or False: left)")
 
 
 def outcomes(m: Moment) -> None:
@@ -847,10 +866,7 @@ def nobody_forgotten(m: Moment) -> None:
 
 
 def nothing_left_over(m: Moment) -> None:
-    """Each event is carried through to its end."""
-    kernel = m.world.kernel
-    if kernel._bad or kernel._released or kernel._left or kernel._outs:
-        raise Violation("an agenda is left over")
+    """Who has an outcome waits for nobody, and nobody for it."""
     for c in m.world.cells:
         if c.state >= DONE and (c.parties or c.dependents is not None or c.exit is not None or c.asker is not None):
             raise Violation(f"{c} is settled and keeps parties, dependents, an exit or its asker")
@@ -862,6 +878,8 @@ def valid(m: Moment) -> None:
 
 def check_valid(kernel: Kernel, cells: Iterable[Cell]) -> None:
     """Every number that the kernel keeps, counted again: interest, what a cell still waits for, who waits for a record."""
+    if kernel._bad or kernel._released or kernel._left or kernel._outs:
+        raise Violation("an agenda is left over")
     behind: Counter[int] = Counter()
     seen: set[int] = set()
     records: list[Exit] = []
@@ -879,10 +897,10 @@ def check_valid(kernel: Kernel, cells: Iterable[Cell]) -> None:
     for record in records:
         if record.behind != behind[id(record)] or record.over:
             raise Violation(f"a record of {record.cell} waits for {behind[id(record)]}, it says {record.behind}")
-    leavers = Counter(id(record.cell) for record in records)
     for c in cells:
-        if c.leavers != leavers[id(c)]:
-            raise Violation(f"{c}: leavers is {c.leavers}, but it has {leavers[id(c)]} records")
+        own = [record for record in records if record.cell is c]
+        if set(map(id, own)) != set(map(id, c.exits or ())) or (c.exit is not None and c.exit not in own):
+            raise Violation(f"{c}: its exits are {c.exits}, but it has the records {own}")
         if c.state < DONE:
             check_cell(c)
 
@@ -980,22 +998,27 @@ class Explorer:
     asks: int = 2
     closing: bool = False
     make: Callable[[], Kernel] = Kernel
-    #: Checks to leave out, by name.
-    without: frozenset[str] = frozenset()
+    promises: tuple[Callable[[Moment], None], ...] = PROMISES
     world: World = attrs.field(init=False)
-    promises: list[Callable[[Moment], None]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         check_known()
         self.world = World(self.shape, self.make)
-        self.promises = [p for p in PROMISES if p.__name__ not in self.without]
 
     def first(self) -> Key:
         ghost = Ghost(self.shape, [Slot(asks=self.asks) for _ in range(self.parties)])
         return ghost.key(), self.world.first_key(self.parties)
 
     def events(self, key: Key) -> Iterator[Event]:
-        return Ghost.of(self.shape, key[0]).possible(self.closing)
+        ghost = Ghost.of(self.shape, key[0])
+        seen: set[Key] = set()
+        alike: set[int] = set()
+        for i, s in enumerate(ghost.slots):
+            condition = (s.key(), self.world.begun_by(i, key[1]))
+            if condition in seen:
+                alike.add(i)
+            seen.add(condition)
+        return ghost.possible(self.closing, alike)
 
     def step(self, key: Key, event: Event) -> tuple[Key, list[int]]:
         """The state that follows, and under which number each slot is known in it."""
@@ -1005,6 +1028,7 @@ class Explorer:
         moment = Moment(
             event, ghost, Effects(), world, None,
             ghost.settled, ghost.stopping | ghost.running, ghost.called, [c.value for c in world.cells],
+            [event[2] if event[:2] == ("ask", i) else s.step for i, s in enumerate(ghost.slots)],
         )  # fmt: skip
         try:
             moment.answer = world.apply(event)
@@ -1036,14 +1060,14 @@ class Explorer:
         ghost.slots = [slots[i] for i in order]
         return (ghost.key(), world.key(rank)), rank
 
-    def explore(self, extent: Extent, enough: int = 1) -> None:
-        """Breadth first, every order of events. Ends early when `enough` orders break a promise."""
-        start, found = time.perf_counter(), 0
+    def explore(self, extent: Extent) -> None:
+        """Breadth first, every order of events, up to the first that breaks a promise."""
+        start, broken = time.perf_counter(), False
         first = self.first()
         came: dict[Key, tuple[Key, Event, list[int]] | None] = {first: None}
         todo = deque([first])
         extent.shapes += 1
-        while todo and found < enough:
+        while todo and not broken:
             key = todo.popleft()
             for event in self.events(key):
                 extent.transitions += 1
@@ -1051,7 +1075,7 @@ class Explorer:
                     after, rank = self.step(key, event)
                 except Violation as exc:
                     extent.found.append(Found(self.shape, self.path(came, key, event), str(exc)))
-                    found += 1
+                    broken = True
                     break
                 if after not in came:
                     came[after] = (key, event, rank)
@@ -1065,20 +1089,17 @@ class Explorer:
         while (link := came[key]) is not None:
             links.append(link)
             key = link[0]
-        names = list(range(self.parties))  # of each slot, who it was at first
+        who = list(range(self.parties))  # of each slot, who it was at first
         events = []
         for _, e, rank in reversed(links):
-            events.append(_renamed(e, names))
-            moved = names[:]
-            for old, new in enumerate(rank):
-                moved[new] = names[old]
-            names = moved
-        return [*events, _renamed(event, names)]
+            events.append(_renamed(e, who))
+            who = _moved(who, rank)
+        return [*events, _renamed(event, who)]
 
     def walk(self, extent: Extent, chance: random.Random, length: int = 60) -> bool:
         """One order of events, drawn. True if it keeps every promise."""
         start = time.perf_counter()
-        key, names, path = self.first(), list(range(self.parties)), []
+        key, who, path = self.first(), list(range(self.parties)), []
         extent.shapes += 1
         for _ in range(length):
             events = list(self.events(key))
@@ -1086,27 +1107,31 @@ class Explorer:
             if not events:
                 break
             event = chance.choice(calm if calm and chance.random() < 0.97 else events)
-            path.append(_renamed(event, names))
+            path.append(_renamed(event, who))
             extent.transitions += 1
             try:
                 key, rank = self.step(key, event)
             except Violation as exc:
                 extent.found.append(Found(self.shape, path, str(exc)))
                 break
-            moved = names[:]
-            for old, new in enumerate(rank):
-                moved[new] = names[old]
-            names = moved
+            who = _moved(who, rank)
         extent.seconds += time.perf_counter() - start
         return not extent.found
 
 
-def _renamed(event: Event, names: list[int]) -> Event:
-    return (event[0], names[event[1]], event[2]) if event[0] in ("ask", "leave") else event
+def _renamed(event: Event, who: list[int]) -> Event:
+    return (event[0], who[event[1]], event[2]) if event[0] in ("ask", "leave") else event
+
+
+def _moved(who: list[int], rank: list[int]) -> list[int]:
+    moved = who[:]
+    for old, new in enumerate(rank):
+        moved[new] = who[old]
+    return moved
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.every_order", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m tests.every_order", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=3, help="explore every graph of up to so many steps")
     parser.add_argument("--exactly", action="store_true", help="only graphs of exactly so many steps")
     parser.add_argument("--parties", type=int, default=2, help="how many may await at the same time")
@@ -1116,17 +1141,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--graph", help='only this graph, as in "- - 0,1s"')
     parser.add_argument("--walks", type=int, default=0, help="walk so many drawn graphs at random instead")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without", default="", help="promises not to check, with commas")
-    parser.add_argument("--kernel", default="trioflow._kernel:Kernel", help="another one, as module:class")
-    parser.add_argument("--enough", type=int, default=1, help="stop after so many broken promises")
+    parser.add_argument("--enough", type=int, default=1, help="stop after so many graphs with a broken promise")
     options = parser.parse_args(arguments)
     extent = Extent()
-    module, _, name = options.kernel.partition(":")
-    make = getattr(importlib.import_module(module), name)
 
     def explorer(graph: Shape) -> Explorer:
-        without = frozenset(options.without.split(","))
-        return Explorer(graph, options.parties, options.asks, options.closing, make, without)
+        return Explorer(graph, options.parties, options.asks, options.closing)
 
     if options.walks:
         for seed in range(options.seed, options.seed + options.walks):

@@ -24,8 +24,8 @@ PACKAGE = Path(trioflow.__file__).parent
 FRONT_DOOR = "__init__"
 FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
     ("_errors", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel"),
-    ("abc",),
-    ("_trio_private", "_step", "_sleep", "_watchers", "_lanes", "_run", "_declare", "_workflow"),
+    ("abc", "_mailbox"),
+    ("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run", "_declare", "_workflow"),
     (FRONT_DOOR,),
     frozenset(
         {

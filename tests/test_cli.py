@@ -509,7 +509,9 @@ errors = st.builds(with_extras, trees, st.lists(st.text(), max_size=20), st.none
 def test_a_report_has_at_most_twelve_lines_whatever_is_raised(error: Exception, depth: int, step: str | None) -> None:
     progress = cli.Progress()
     if step is not None:
-        progress.errors.append(StepErrored(instance_id="i", step=step, occurrence=1, path=((step, 1),), time=0.0, error=error))
+        progress.errors.append(
+            StepErrored(instance_id="i", step=step, occurrence=1, path=((step, 1),), time=0.0, error=error)
+        )
     try:
         nested(depth, error)
     except Exception as exc:

@@ -45,6 +45,9 @@ PINNED_METHODS = {
     "WorkflowEntrypoint.run": "(self, event, step)",
     "WorkflowStep.do": "(self, name=None, depends=None, concurrent=False, config=None)",
     "WorkflowStep.sleep": "(self, name, duration)",
+    "WorkflowStep.sleep_until": "(self, name, when)",
+    "WorkflowStep.wait_for_event": "(self, name, event_type, timeout='24 hours')",
+    "WorkflowRun.send_event": "(self, type, payload=None)",
     "Step.__call__": "(self)",
     "WorkflowRun.result": "(self)",
     "abc.Instrument.step_started": "(self, fact, /)",
@@ -94,7 +97,7 @@ def test_a_pinned_name_is_there_with_its_parameters(path: str) -> None:
 
 
 def test_what_is_public_is_pinned_or_belongs_to_what_is() -> None:
-    also = {"StepDecorator", "OpenRun"}  # what `step.do(...)` and `open_run(...)` return
+    also = {"StepDecorator", "OpenRun", "ReceivedEvent"}  # what `step.do(...)` and `open_run(...)` return
     assert set(FRONT) == set(PINNED) - {"abc"} | also
     assert set(PLUGS) == {"Instrument", "StepFact", "StepStarted", "StepCompleted", "StepErrored", "StepCancelled"}
 

@@ -100,7 +100,9 @@ async def test_where_nothing_blocks_no_nursery_is_opened(autojump_clock: MockClo
 
             return body
 
-        assert await step.do("top", depends=[declare(c) for c in "abcd"], concurrent=True)(lambda *v: v)() == tuple("abcd")
+        assert await step.do("top", depends=[declare(c) for c in "abcd"], concurrent=True)(lambda *v: v)() == tuple(
+            "abcd"
+        )
         assert nurseries_within(run_nursery(main)) == []
         assert len(run_nursery(main).child_tasks) == 1
 

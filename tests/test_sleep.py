@@ -1,12 +1,8 @@
-"""`step.sleep`: a pause in Trio's time, to be awaited or started, and a report where it was forgotten."""
+"""`step.sleep` and `step.sleep_until`: pauses in Trio's time, and the run's wall clock."""
 
 from __future__ import annotations
 
-import gc
-import sys
-import warnings
-from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -15,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, assert_checkpoints
 
-from trioflow import ConfigError, WorkflowEntrypoint, WorkflowStep, run_workflow
-from trioflow._sleep import Sleep
+from trioflow import ConfigError, WorkflowEvent, WorkflowStep, open_run, run_workflow
+from trioflow._sleep import LATEST, WallClock, deadline_of
 
 
 @given(st.integers(0, 10**9) | st.floats(0, 1e9) | st.timedeltas(timedelta(), timedelta(days=9)))
@@ -86,139 +82,115 @@ async def test_it_may_be_slept_in_a_body(autojump_clock: MockClock) -> None:
     assert await run_workflow(workflow) == 2
 
 
-async def test_it_can_be_awaited_once_only_as_any_coroutine(autojump_clock: MockClock) -> None:
-    async def workflow(event: Any, step: WorkflowStep) -> None:
-        pause = step.sleep("pause", 1)
+# ---------------------------------------------------------------------------------------------------- until a moment
+
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.floats(0, 1e6), st.timedeltas(timedelta(), timedelta(days=9_000)), ZONES)
+def test_it_lasts_until_that_moment_of_the_runs_wall_clock(late: float, later: timedelta, zone: tzinfo) -> None:
+    """However late it is asked for, and in whatever time zone the moment is given."""
+
+    async def workflow(event: WorkflowEvent[Any], step: WorkflowStep) -> tuple[float, float]:
+        before = trio.current_time()
+        when = (event.timestamp + later).astimezone(zone)
+        pause = step.sleep_until("the moment", when)
+        if late < later.total_seconds():
+            await trio.sleep(late)
+            assert step._run.clock.now() <= when
         await pause
-        await pause
+        assert step._run.clock.now() == when
+        return trio.current_time() - before, later.total_seconds()
 
-    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
-        await run_workflow(workflow)
-
-
-def test_it_is_a_coroutine_in_all_respects() -> None:
-    """Driven by hand, as whoever wraps coroutines does."""
-    forgotten: dict[object, tuple[str, str, int]] = {}
-
-    def made() -> Sleep:
-        pause = Sleep("pause", 1.0, forgotten)
-        forgotten[pause] = ("sleep 'pause'", __file__, 1)
-        return pause
-
-    pause = made()
-    assert isinstance(pause, Coroutine)
-    pause.close()
-    assert pause in forgotten, "it was closed and not begun: nobody has awaited it"
-
-    class Stop(Exception):
-        pass
-
-    thrown: list[tuple[Any, ...]] = [(Stop,), (Stop, Stop()), (Stop(),)]
-    for arguments in thrown:
-        pause = made()
-        with pytest.raises(Stop):
-            pause.throw(*arguments)
-        assert pause not in forgotten
-
-    async def main() -> None:
-        pause = made()
-
-        class ByHand:
-            def __await__(self) -> Any:
-                value = pause.send(None)
-                while True:
-                    try:
-                        value = pause.send((yield value))
-                    except StopIteration:
-                        return
-
-        await ByHand()
-        assert trio.current_time() == 1
-        begun = made()
-        begun.send(None)
-        begun.close()
-        with pytest.raises(RuntimeError, match="cannot reuse"):
-            begun.send(None)
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    took, expected = trio.run(run_workflow, workflow, clock=MockClock(autojump_threshold=0))
+    assert took == pytest.approx(expected, abs=1e-6)
 
 
-# --------------------------------------------------------------------------------------------------------- forgotten
+async def test_a_moment_that_is_now_or_passes_before_the_await_takes_no_time_but_a_checkpoint(
+    autojump_clock: MockClock,
+) -> None:
+    async def workflow(event: WorkflowEvent[Any], step: WorkflowStep) -> None:
+        now = step.sleep_until("now", event.timestamp)
+        soon = step.sleep_until("soon", event.timestamp + timedelta(seconds=1))
+        with assert_checkpoints():
+            await now
+        await trio.sleep(5)
+        with assert_checkpoints():
+            await soon
+        assert trio.current_time() == 5
+
+    await run_workflow(workflow)
 
 
-def forgets(event: Any, step: WorkflowStep) -> str:
-    step.sleep("nap", "10 seconds")
-    step.sleep("longer nap", "20 seconds")
-    return "done"
+async def test_a_moment_that_has_passed_is_refused_and_the_error_says_by_how_much(autojump_clock: MockClock) -> None:
+    async def workflow(event: WorkflowEvent[Any], step: WorkflowStep) -> None:
+        await trio.sleep(86_400 * 3)
+        with pytest.raises(ConfigError) as caught:
+            step.sleep_until("the day before", event.timestamp + timedelta(days=1))
+        assert str(caught.value) == (
+            f"sleep 'the day before' can't last until {(event.timestamp + timedelta(days=1)).isoformat()}, which is 2 d "
+            f"past: by the run's clock it is {(event.timestamp + timedelta(days=3)).isoformat()}; add a duration to "
+            "event.timestamp, which is when the run began, or don't sleep"
+        )
+
+    await run_workflow(workflow)
 
 
-FIRST = forgets.__code__.co_firstlineno + 1
+class Nowhere(tzinfo):
+    """A time zone that doesn't know its offset leaves a datetime naive."""
+
+    def utcoffset(self, when: datetime | None) -> None: ...
+    def dst(self, when: datetime | None) -> None: ...
+    def tzname(self, when: datetime | None) -> None: ...
 
 
-def test_a_sleep_that_nobody_awaited_is_reported_with_its_place_when_the_run_has_ended() -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert trio.run(run_workflow, forgets) == "done"
-    assert [(w.category, str(w.message), w.filename, w.lineno) for w in caught] == [
-        (RuntimeWarning, "sleep 'nap' was never awaited", __file__, FIRST),
-        (RuntimeWarning, "sleep 'longer nap' was never awaited", __file__, FIRST + 1),
-    ]
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        (datetime(2999, 1, 1), r"can't last until datetime.datetime\(2999.*: without a time zone .*tzinfo=UTC"),
+        (datetime(2999, 1, 1, tzinfo=Nowhere()), "without a time zone"),
+        (32_472_144_000, "can't last until 32472144000: a number .* write datetime.fromtimestamp"),
+        (3.5e12, "a number doesn't say whether it counts seconds or milliseconds"),
+        (float("nan"), "a number"),
+        ("2999-01-01T00:00:00Z", "a text can be read in many ways; write datetime.fromisoformat"),
+        (datetime(2999, 1, 1).date(), "a day is no moment; write datetime.combine"),
+        (timedelta(days=1), "that is a duration, for step.sleep"),
+        (None, "can't last until None: an aware datetime says when"),
+        (True, "an aware datetime says when"),
+    ],
+)
+async def test_what_could_mean_several_moments_is_refused_and_the_error_says_what_to_write(
+    autojump_clock: MockClock, when: Any, said: str
+) -> None:
+    def workflow(event: Any, step: WorkflowStep) -> None:
+        with pytest.raises(ConfigError, match=f"sleep 'x'.*{said}"):
+            step.sleep_until("x", when)
+
+    await run_workflow(workflow)
 
 
-def test_it_is_reported_after_every_body_has_stopped() -> None:
-    story = []
-
-    class Slow(WorkflowEntrypoint):
-        async def run(self, event: Any, step: WorkflowStep) -> None:
-            @step.do()
-            async def body() -> None:
-                step.sleep("in the body", 1)
-                try:
-                    await trio.sleep_forever()
-                finally:
-                    story.append("stopped")
-
-            with trio.move_on_after(1):
-                await body()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *rest, **more: story.append(str(message))
-        trio.run(run_workflow, Slow, clock=MockClock(autojump_threshold=0))
-    assert story == ["stopped", "sleep 'in the body' was never awaited"]
+# -------------------------------------------------------------------------------------------------- the wall clock
 
 
-def test_the_run_does_not_fail_for_it_under_an_error_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a coroutine that was never awaited, Python's own hook hears of it, and the program goes on."""
-    told: list[tuple[BaseException | None, str]] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append((args.exc_value, str(args.exc_value))))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert trio.run(run_workflow, forgets) == "done"
-    gc.collect()
-    assert [(type(error), text) for error, text in told] == [
-        (RuntimeWarning, "sleep 'nap' was never awaited"),
-        (RuntimeWarning, "sleep 'longer nap' was never awaited"),
-    ]
+async def test_the_wall_clock_is_that_of_the_start_plus_trios_time_since(autojump_clock: MockClock) -> None:
+    async def workflow(event: WorkflowEvent[Any], step: WorkflowStep) -> datetime:
+        await step.sleep("a week", "1 week")
+        return (await step.wait_for_event("x", "x", "1 week")).timestamp
+
+    manager = open_run(workflow)
+    await trio.sleep(3_600)  # the run begins when the block is entered
+    before = datetime.now(UTC)
+    async with manager as run:
+        await trio.sleep(86_400 * 8)
+        run.send_event("x")
+        sent = await run.result()
+    assert before + timedelta(days=8) <= sent <= datetime.now(UTC) + timedelta(days=8)
 
 
-def test_it_is_reported_also_when_the_run_fails(recwarn: pytest.WarningsRecorder) -> None:
-    async def fails(event: Any, step: WorkflowStep) -> None:
-        step.sleep("nap", 1)
-        raise ValueError("no")
-
-    warnings.simplefilter("always")
-    with pytest.raises(ValueError, match="no"):
-        trio.run(run_workflow, fails)
-    assert [str(w.message) for w in recwarn] == ["sleep 'nap' was never awaited"]
-
-
-def test_what_has_been_begun_is_not_reported() -> None:
-    async def workflow(event: Any, step: WorkflowStep) -> None:
-        with trio.move_on_after(1):
-            await step.sleep("cancelled", "1 hour")
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await step.sleep("cancelled before it began", "1 hour")
-
-    trio.run(run_workflow, workflow, clock=MockClock(autojump_threshold=0))
+async def test_the_wall_clock_stands_still_where_the_calendar_ends(autojump_clock: MockClock) -> None:
+    clock = WallClock.started()
+    await trio.sleep(86_400 * 3_000_000)
+    assert clock.now() == LATEST
+    await trio.sleep(86_400 * 1_000_000_000)
+    assert clock.now() == LATEST
+    assert deadline_of(LATEST, "the end", clock) < trio.current_time()

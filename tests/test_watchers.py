@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from trioflow import Retries, StepConfig, StepContext, WorkflowStep, run_workflow
+from trioflow import ConfigError, Retries, StepConfig, StepContext, WorkflowStep, run_workflow
 from trioflow.abc import Instrument, StepCancelled, StepCompleted, StepErrored, StepFact, StepStarted
 
 
@@ -328,3 +328,26 @@ def test_a_keyboard_interrupt_in_an_instrument_ends_the_run() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         trio.run(lambda: run_workflow(good_and_bad, instruments=[Impatient()]))
+
+
+@pytest.mark.parametrize(
+    ("instruments", "said"),
+    [
+        (Instrument(), r"takes a list: write instruments=\["),
+        ([5], "5 is no instrument"),
+        ([Instrument], r"is a class: pass an object, Instrument\(\)"),
+        ([Instrument(), object()], "is no instrument"),
+    ],
+)
+async def test_what_could_never_be_told_is_refused(instruments: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        await run_workflow(lambda event, step: None, instruments=instruments)
+
+
+async def test_an_async_method_is_refused_as_it_would_never_run() -> None:
+    class Slow(Instrument):
+        async def step_started(self, fact: Any, /) -> None:  # type: ignore[override]
+            raise AssertionError
+
+    with pytest.raises(ConfigError, match="step_started of .* is async"):
+        await run_workflow(lambda event, step: None, instruments=[Slow()])

@@ -913,7 +913,10 @@ async def test_a_step_without_an_outcome_says_that_its_run_is_over(autojump_cloc
         await run.result()
         with pytest.raises(RunClosedError) as caught:
             await run.steps[0]()
-        assert str(caught.value) == f"step 'unneeded' ({run.steps[0].place}) was asked for, but its run is over"
+        assert (
+            str(caught.value)
+            == f"step 'unneeded' ({run.steps[0].place}) was asked for, but its run is over: await it before run returns"
+        )
         assert caught.value.step == "unneeded"
 
 

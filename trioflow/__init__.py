@@ -9,10 +9,11 @@ A map of the house. Imports go down only, and a test sees to it.
 * Ground floor, values and rules, without Trio: `_errors` what can go wrong · `_time` durations · `_policy` how often and how
   long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
   `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop
-* First floor, sockets: `abc` what can be plugged in
+* First floor, sockets: `abc` what can be plugged in · `_mailbox` events that come before or after their waiter
 * Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
-  of its body · `_sleep` pauses · `_watchers` who is told · `_lanes` which task runs a body · `_run` who asks, and what
-  follows for tasks · `_declare` `step.do` · `_workflow` the doors
+  of its body · `_sleep` until when · `_waits` what is awaited beside a step, and must not be forgotten · `_watchers` who is
+  told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_declare` `step.do` and what else
+  `step` can · `_workflow` the doors
 * Top floor: `workers` Cloudflare's spelling · `_loading` a workflow in a file · `cli` the command line ·
   `testing` the workshop
 """
@@ -33,6 +34,7 @@ from ._errors import WorkflowTimeoutError as WorkflowTimeoutError
 from ._policy import Retries as Retries
 from ._policy import StepConfig as StepConfig
 from ._step import Step as Step
+from ._views import ReceivedEvent as ReceivedEvent
 from ._views import StepContext as StepContext
 from ._views import WorkflowEvent as WorkflowEvent
 from ._workflow import OpenRun as OpenRun

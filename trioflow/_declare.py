@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast, final, overload
 
 import attrs
+import trio
 from trio.lowlevel import Task, current_task, enable_ki_protection
 
 from ._errors import DefinitionError, RunClosedError
 from ._kernel import FAILED, LOST, PENDING
+from ._mailbox import checked_type
 from ._names import Scope, Site, place_of
 from ._policy import StepConfig, StepConfigDict, step_config
 from ._run import Run
 from ._signature import Signature, check_count, signature_of
-from ._sleep import Sleep
+from ._sleep import deadline_of
 from ._step import Step, needs_attempts
 from ._time import Duration, seconds_of
+from ._views import ReceivedEvent
+from ._waits import Wait, next_event
 
 T = TypeVar("T")
 
@@ -33,9 +39,9 @@ LONGEST_NAME = 256
 @final
 @attrs.frozen(eq=False)
 class WorkflowStep:
-    """What a workflow's `run` receives as its second argument: declares steps, and pauses."""
+    """What a workflow's `run` receives as its second argument: declares steps, pauses, and waits for events."""
 
-    _run: Run
+    _run: Run = attrs.field(repr=False)
 
     def do(
         self,
@@ -66,8 +72,11 @@ class WorkflowStep:
             depends = tuple(depends) if type(depends) is list else _as_tuple(depends)
         return StepDecorator(self._run, name, depends, concurrent, None if config is None else step_config(config))
 
-    def sleep(self, name: str, duration: Duration) -> Sleep:
-        """A pause of the run, in its Trio clock: `await step.sleep("a while", "10 seconds")`.
+    def sleep(self, name: str, duration: Duration) -> Wait[None]:
+        """A pause, in Trio's time: `await step.sleep("a while", "10 seconds")`.
+
+        It begins when it is awaited, or when a nursery begins it: `nursery.start_soon(step.sleep, "a while", 500)`. It can
+        be awaited once, which is a checkpoint. One that nobody has awaited is reported when the run has ended.
 
         Args:
             name: For people who read a trace.
@@ -76,10 +85,58 @@ class WorkflowStep:
         Raises:
             ConfigError: the duration can't be read.
         """
-        sleep = Sleep(name, seconds_of(duration, what=f"the duration of sleep {name!r}"), self._run.unawaited)
-        frame = sys._getframe(1)
-        self._run.unawaited[sleep] = (f"sleep {name!r}", frame.f_code.co_filename, frame.f_lineno)
-        return sleep
+        seconds = seconds_of(duration, what=f"the duration of sleep {name!r}")
+        return self._made(f"sleep {name!r}", partial(trio.sleep, seconds))
+
+    def sleep_until(self, name: str, when: datetime) -> Wait[None]:
+        """A pause up to a moment: `await step.sleep_until("morning", event.timestamp + timedelta(hours=8))`.
+
+        The moment is one of the run's wall clock: the machine's at the start of the run, which `event.timestamp` says,
+        and from there on with Trio's time. For the rest it is as `sleep` is. A moment that has passed when this is called
+        is a mistake, as it is with Cloudflare. One that is now, or passes before the await, makes for a pause of no length.
+
+        Args:
+            name: For people who read a trace.
+            when: A datetime with a time zone. Cloudflare takes others, too, and misreads some.
+
+        Raises:
+            ConfigError: `when` has passed, or is no aware datetime; the message says what to write.
+        """
+        return self._made(f"sleep {name!r}", partial(trio.sleep_until, deadline_of(when, name, self._run.clock)))
+
+    def wait_for_event(self, name: str, event_type: str, timeout: Duration = "24 hours") -> Wait[ReceivedEvent[Any]]:
+        """The next event of a type that is sent to the run: `await step.wait_for_event("the boss", "approval")`.
+
+        Each event goes to one wait. Events are kept from the start of the run until somebody waits for their type, and
+        are given out in the order in which they were sent, to whoever began to wait first. A wait that is cancelled takes
+        none. As with `sleep`, the wait and its time begin when it is awaited, once; that is a checkpoint.
+
+        Args:
+            name: For people who read a trace.
+            event_type: Which events: any text of at most 100 characters.
+            timeout: How long to wait, as a duration for `sleep`. With 0 only an event that has been sent already is taken.
+
+        Raises:
+            WorkflowTimeoutError: on awaiting: no event came in time.
+            RunClosedError: on awaiting: the run is over.
+            ConfigError: the type or the timeout can't be used.
+        """
+        seconds = seconds_of(timeout, what=f"the timeout of wait {name!r}")
+        make = partial(next_event, self._run.mailbox, name, checked_type(event_type), seconds)
+        return self._made(f"wait {name!r}", make)
+
+    def _made(self, what: str, make: Callable[[], Coroutine[Any, Any, T]]) -> Wait[T]:
+        unawaited = self._run.unawaited
+        wait = Wait(what, make, unawaited)
+        frame = sys._getframe(2)
+        unawaited[wait] = (what, frame.f_code.co_filename, frame.f_lineno)
+        return wait
+
+
+# An interrupt between making and awaiting would report as forgotten what it has itself prevented.
+enable_ki_protection(WorkflowStep.sleep)  # not as decorators: pyright loses a method's type in them
+enable_ki_protection(WorkflowStep.sleep_until)
+enable_ki_protection(WorkflowStep.wait_for_event)
 
 
 @final
@@ -87,7 +144,7 @@ class WorkflowStep:
 class StepDecorator:
     """What `step.do(...)` returns: call it with the body."""
 
-    _run: Run
+    _run: Run = attrs.field(repr=False)
     _name: str | None
     _depends: tuple[Step[Any], ...] | None
     _concurrent: bool
@@ -111,7 +168,10 @@ class StepDecorator:
             name = getattr(fn, "__name__", None) or type(fn).__name__
         if len(name) > LONGEST_NAME or not name.isprintable():
             _check_name(name, site)
-        signature = signature_of(fn)
+        try:
+            signature = signature_of(fn)
+        except DefinitionError as exc:
+            raise DefinitionError(f"step {name!r} ({place_of(site)}): {exc}", step=name, place=place_of(site)) from None
         _check_depends(depends, signature, name, site, run)
         if run.closed:
             raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)
@@ -181,9 +241,9 @@ def _check_depends(depends: tuple[Any, ...] | None, signature: Signature, name: 
     """Raise DefinitionError unless `depends` are steps of this run, as many as the body has parameters for."""
     if depends is None:
         return
-    for d in depends:
+    for number, d in enumerate(depends, 1):
         if type(d) is not Step or d.run is not run:
-            raise _no_dependency(d, depends.index(d) + 1, name, site)
+            raise _no_dependency(d, number, name, site)
     if not signature.least <= len(depends) <= signature.most or signature.unreachable:
         check_count(signature, len(depends), name, place_of(site))
 

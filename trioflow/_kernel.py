@@ -42,6 +42,7 @@ for the record. (A state "leaving" was tried: a cell in it that was wanted again
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -84,17 +85,29 @@ class Failure:
 
     #: None: not a failure at all, the run went down.
     error: BaseException | None
-    #: The body's own traceback and context: every raise starts from them, so that neither grows.
+    #: The body's own traceback, context and cause: every raise starts from them, so that none grows or is another's.
     traceback: Any
     context: BaseException | None
+    cause: BaseException | None
+    suppress: bool
     #: The cell whose body raised it.
     cell: Cell | None
     #: Which failure of the run it is. Of several the first counts, and dependents inherit the number.
     order: float
     #: In words, for whoever is stopped because of it.
     why: str
-    #: Other failures that the error's notes name already.
-    noted: list[Failure] = attrs.field(factory=list)
+    #: Other failures that the error's notes name already, in order.
+    noted: dict[Failure, None] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, error: BaseException, traceback: Any, cell: Cell | None, order: float, why: str) -> Failure:
+        return cls(error, traceback, error.__context__, error.__cause__, error.__suppress_context__, cell, order, why)
+
+    def raised(self) -> BaseException:
+        """The error, ready to be raised: as the body left it."""
+        assert self.error is not None
+        restore(self.error, self)
+        return self.error.with_traceback(self.traceback)
 
 
 @attrs.define(eq=False)
@@ -170,7 +183,7 @@ class Kernel:
         self._broken = (
             False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
         )
-        self._loss = Failure(None, None, None, None, math.inf, "the run is over")
+        self._loss = Failure(None, None, None, None, False, None, math.inf, "the run is over")
         # One event is carried through in four passes. Each of these is the agenda of one, in this order.
         self._bad: list[Cell] = []  # failed or doomed just now: whoever depends on them is doomed
         self._released: deque[tuple[Cell, Party | None, str]] = deque()  # somebody wants it no longer
@@ -234,7 +247,7 @@ class Kernel:
         self._failures += 1
         self._broken = True
         why = f"step {cell.name!r} failed: {shown(error)}"
-        self._settle(cell, FAILED, Failure(error, traceback, error.__context__, cell, self._failures, why))
+        self._settle(cell, FAILED, Failure.of(error, traceback, cell, self._failures, why))
         self._drain()
         return stopped
 
@@ -546,9 +559,26 @@ def _first_of(a: Failure, b: Failure) -> Failure:
     for failure in (other, *other.noted):
         if failure.error is not None and failure.error is not first.error and failure not in first.noted:
             assert failure.cell is not None
-            first.noted.append(failure)
-            first.error.add_note(f"step {failure.cell.name!r} also failed while stopping: {shown(failure.error)}")
+            first.noted[failure] = None
+            note(first.error, f"step {failure.cell.name!r} also failed while stopping: {shown(failure.error)}")
     return first
+
+
+def restore(error: BaseException, failure: Failure) -> None:
+    """Undo what raising an exception again, or a waiter's `raise ... from`, has changed in it.
+
+    Through the slots of `BaseException`: a frozen dataclass refuses plain assignment, and would raise here in place of
+    itself. The cause comes first, as setting it suppresses the context.
+    """
+    BaseException.__cause__.__set__(error, failure.cause)  # type: ignore[union-attr]
+    BaseException.__context__.__set__(error, failure.context)  # type: ignore[union-attr]
+    BaseException.__suppress_context__.__set__(error, failure.suppress)  # type: ignore[attr-defined]
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an exception, if it takes one: a frozen one doesn't, and it is no reason to stop here."""
+    with contextlib.suppress(Exception):
+        error.add_note(text)
 
 
 def shown(error: BaseException) -> str:

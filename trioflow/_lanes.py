@@ -54,6 +54,12 @@ PARKED = 64
 
 IDLE = "trioflow lane"
 
+#: Every lane there is, of whichever run: a body may hold up bodies of other runs, too.
+LANES: dict[trio.lowlevel.Task, Lane] = {}
+
+#: In place of its lane, once a body is over: that it has begun is all that anybody asks then, and a lane holds a task.
+BEGUN = "begun"
+
 
 class Asker(Protocol):
     """On whose behalf a body runs."""
@@ -231,7 +237,7 @@ class Lane:
         run, home = self.home.run, self.home
         self.task = current_task()
         self.context = self.task.context
-        run.lanes[self.task] = self
+        run.lanes[self.task] = LANES[self.task] = self
         try:
             while not run.closed and await self.spend_a_scope():
                 run.carry_out()
@@ -241,7 +247,7 @@ class Lane:
             run.broken(self.cell, exc)
         finally:
             home.leave()
-            del run.lanes[self.task]
+            del run.lanes[self.task], LANES[self.task]
             self.forget()
 
     async def spend_a_scope(self) -> bool:
@@ -259,6 +265,7 @@ class Lane:
             self.move_out()
         if self.cell is None:
             return False
+        self.cell.lane = BEGUN
         run.body_stopped(self.cell)
         return True
 
@@ -307,6 +314,7 @@ class Lane:
                     stopped = run.body_failed(c, exc)
                 else:
                     stopped = kernel.done(c, self.value, ready)
+                c.lane = BEGUN
                 if stopped:
                     return
                 if self.host_of is not None:
@@ -366,19 +374,16 @@ class Lane:
         """Wait for work inside the scope, which is as good as new. False if none will come."""
         home = self.home
         self.forget()
-        if len(home.idle) >= PARKED or home.free:
-            return False
         self.task.name = IDLE
         self.task.context = self.context
+        if len(home.idle) >= PARKED or home.free:
+            return False
         home.idle.append(self)
         home.takers -= 1
-        try:
-            await wait_task_rescheduled(self.unpark)
-        except BaseException:
-            home.takers += 1
-            raise
+        await wait_task_rescheduled(_stay)
         return not home.run.closed
 
-    def unpark(self, _: RaiseCancelT) -> Abort:
-        self.home.idle.remove(self)
-        return Abort.SUCCEEDED
+
+def _stay(_: RaiseCancelT) -> Abort:
+    """Nothing cancels a parked lane: its scope is a shield, and is cancelled only for a body."""
+    return Abort.FAILED

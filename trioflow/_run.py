@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import attrs
 import outcome
@@ -33,12 +34,16 @@ from trio.lowlevel import (
 from ._errors import CycleError, DeadlockError, RunClosedError
 from ._graph import find_cycle, find_path
 from ._kernel import DONE, FAILED, PENDING, READY, RUNNING, START, STOP, STOPPING, Failure, Kernel
-from ._lanes import Home, Lane
+from ._lanes import LANES, Home, Lane
+from ._mailbox import Mailbox
 from ._names import Scope, Site, parameters_of
 from ._policy import StepConfig
 from ._signature import signature_of
+from ._sleep import WallClock
 from ._step import Step, without_our_frames
 from ._trio_private import is_cancelled
+from ._views import ReceivedEvent
+from ._waits import Unawaited
 from ._watchers import Watchers
 
 #: Idle resolutions that a run keeps for the demands to come. Opening one costs about 30 microseconds.
@@ -52,8 +57,8 @@ class Demand:
     run: Run
     cell: Step[Any]
     task: Task
-    #: The body whose task awaits, if one does.
-    by: Step[Any] | None
+    #: The bodies that the task works for, innermost first: none if nobody's, several if a body has opened a run.
+    bodies: tuple[Step[Any], ...]
     context: Context
     home: Home | None
     ready: deque[Step[Any]]
@@ -68,9 +73,24 @@ class Demand:
         captured = outcome.capture(raise_cancel)
         assert isinstance(captured, outcome.Error)
         self.cancelled = captured
-        self.run.kernel.release(self.cell, self, self.run.why(captured.error))
+        self.run.kernel.release(self.cell, self, self.why(captured.error))
         self.run.carry_out()
         return Abort.FAILED
+
+    def why(self, cancelled: BaseException) -> str:
+        """Who has cancelled the waiter, in words."""
+        if not isinstance(cancelled, trio.Cancelled):
+            return type(cancelled).__name__
+        for body in self.bodies[:1]:
+            if body.state == STOPPING:
+                return cast(str, body.value)  # the first cause, not the way that it has come
+        reason = cancelled.reason
+        lobby = self.run.lobby.nursery
+        if lobby is not None and is_cancelled(lobby.cancel_scope):
+            return "the host cancelled the run" + (f": {reason}" if reason else "")
+        if cancelled.source == "deadline":
+            return "a deadline has passed for the one who awaited it"
+        return "the one who awaited it was cancelled" + (f": {reason}" if reason else "")
 
     @property
     def interrupted(self) -> bool:
@@ -88,9 +108,9 @@ class Demand:
             reschedule(self.task, self.cancelled)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Run:
-    """The state of one run. It lives as long as its nursery, and in its own words a little longer."""
+    """The state of one run. When its nursery is gone it still answers for its steps."""
 
     instance_id: str
     watch: Watchers | None
@@ -104,7 +124,7 @@ class Run:
     #: Steps whose parameters have not been matched with steps yet.
     unbound: set[Step[Any]] = attrs.field(factory=set)
     #: What each task, and each body, has declared.
-    scopes: dict[Task | Step[Any], Scope] = attrs.field(factory=dict)
+    scopes: WeakKeyDictionary[Task | Step[Any], Scope] = attrs.field(factory=WeakKeyDictionary)
     root: Scope = attrs.field(factory=Scope)
     #: Where steps are declared: one tuple for each place, not for each step.
     sites: dict[tuple[int, int], Site] = attrs.field(factory=dict)  # by the code's id and the instruction
@@ -124,8 +144,15 @@ class Run:
     #: For each body that awaits steps right now: its demands.
     asks: dict[Step[Any], dict[Demand, None]] = attrs.field(factory=dict)
     #: What was created to be awaited and has not been, with its place.
-    unawaited: dict[object, tuple[str, str, int]] = attrs.field(factory=dict)
+    unawaited: Unawaited = attrs.field(factory=dict)
+    #: It starts with the run.
+    clock: WallClock = attrs.field(init=False)
+    #: What was sent to the run, and who waits for it.
+    mailbox: Mailbox[ReceivedEvent[Any]] = attrs.field(factory=Mailbox)
     carrying_out: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Run {self.instance_id!r}, {len(self.steps)} steps>"
 
     # ------------------------------------------------------------------------------------------------- asking
 
@@ -134,16 +161,18 @@ class Run:
         if self.closed:
             await checkpoint()  # if the run is being broken off, those inside shall hear of that first
             raise RunClosedError(
-                f"step {step.name!r} ({step.place}) was asked for, but its run is over", step=step.name
+                f"step {step.name!r} ({step.place}) was asked for, but its run is over: await it before run returns",
+                step=step.name,
             )
-        if self.unbound:
+        if self.unbound and step.state == PENDING:
             self.bind(step)
         task = current_task()
-        by = self.body_of(task)
-        demand = Demand(self, step, task, by, copy_context(), self.lobby, self.lobby.ready)
-        if by is not None:
-            self.check_loop(step, by)
-            self.asks.setdefault(by, {})[demand] = None
+        bodies = bodies_of(task)
+        demand = Demand(self, step, task, bodies, copy_context(), self.lobby, self.lobby.ready)
+        for body in bodies:
+            check_loop(step, body)
+        for body in bodies:
+            asks_of(body).setdefault(body, {})[demand] = None
         try:
             self.kernel.demand(step, demand)
             if self.kernel.orders:
@@ -161,54 +190,11 @@ class Run:
         if home is not None and home is not self.lobby:
             home.free = True
             home.rest()
-        if demand.by is not None:
-            asks = self.asks[demand.by]
+        for body in demand.bodies:
+            asks = asks_of(body)[body]
             del asks[demand]
             if not asks:
-                del self.asks[demand.by]
-
-    def body_of(self, task: Task | None) -> Step[Any] | None:
-        """The body that a task works for: its own, or that of the task in whose nursery it is, and so on up.
-
-        Not a contextvar: a task that was started in a foreign nursery inherits those, but doesn't hold up the body.
-        """
-        lanes = self.lanes
-        while task is not None:
-            lane = lanes.get(task)
-            if lane is not None:
-                return lane.cell
-            nursery = task.parent_nursery
-            task = None if nursery is None else nursery.parent_task
-        return None
-
-    def check_loop(self, step: Step[Any], by: Step[Any]) -> None:
-        """Refuse that `by` awaits a step that, directly or not, waits for `by`.
-
-        Dependencies alone never loop, so only the await of a body can close a loop, and the last one to do so is told. The
-        search goes from both ends, as either side can be as large as the graph.
-        """
-        path = find_path(step, by, self.waits_for, self.waited_for_by)
-        if path is None:
-            return
-        names = [by.name, *(c.name for c in path)]
-        raise DeadlockError(
-            f"step {by.name!r} ({by.place}) would wait for itself: its body awaits "
-            + ", which waits for ".join(repr(n) for n in names[1:])
-            + "; make the awaited step a dependency of another one, or await it outside of this body",
-            steps=tuple(names),
-        )
-
-    def waits_for(self, cell: Step[Any]) -> Iterable[Step[Any]]:
-        if cell.state in (RUNNING, STOPPING):
-            return (demand.cell for demand in self.asks.get(cell, ()))
-        return (d for d in cell.dependencies if d.state < DONE)
-
-    def waited_for_by(self, cell: Step[Any]) -> Iterator[Any]:
-        yield from cell.dependents or ()
-        for party in cell.parties or ():
-            assert isinstance(party, Demand)
-            if party.by is not None:
-                yield party.by
+                del asks_of(body)[body]
 
     # ----------------------------------------------------------------------- declaring, and what names mean
 
@@ -339,18 +325,6 @@ class Run:
             self.kernel.lost(cell)
             self.carry_out()
 
-    def why(self, cancelled: BaseException) -> str:
-        """Who has cancelled a waiter."""
-        lobby = self.lobby.nursery
-        if not isinstance(cancelled, trio.Cancelled):
-            return f"{type(cancelled).__name__}"
-        reason = cancelled.reason
-        if lobby is not None and is_cancelled(lobby.cancel_scope):
-            return "the host cancelled the run" + (f": {reason}" if reason else "")
-        if cancelled.source == "deadline":
-            return "a deadline has passed for the one who awaited it"
-        return "the one who awaited it was cancelled" + (f": {reason}" if reason else "")
-
     # ------------------------------------------------------------------------------------------------- ending
 
     @enable_ki_protection
@@ -368,9 +342,67 @@ class Run:
                 lane.scope.cancel(reason="the run is over")
         self.carry_out()
 
+    def forget(self) -> None:
+        """The nursery is gone. Who keeps the handle, or a step, shall not keep tasks and contexts with it."""
+        self.main = self.lobby.nursery = None
+        self.context = Context()
+        self.scopes.clear()
+        self.spare.clear()
+
     def unheard(self) -> list[BaseException]:
         """What bodies raised and nobody was told of: who waited was interrupted, say."""
         return [f.error for f in self.failures if f.error is not None and id(f.error) not in self.heard]
+
+
+def bodies_of(task: Task | None) -> tuple[Step[Any], ...]:
+    """The bodies that a task works for: its own, that of the task in whose nursery it is, and so on up.
+
+    Not a contextvar: a task that was started in a foreign nursery inherits those, but doesn't hold up the body.
+    """
+    bodies = []
+    while task is not None:
+        lane = LANES.get(task)
+        if lane is not None and lane.cell is not None:
+            bodies.append(lane.cell)
+        nursery = task.parent_nursery
+        task = None if nursery is None else nursery.parent_task
+    return tuple(bodies)
+
+
+def asks_of(body: Step[Any]) -> dict[Step[Any], dict[Demand, None]]:
+    """Where it is kept what a body awaits: in its own run."""
+    return cast(Run, body.run).asks
+
+
+def check_loop(step: Step[Any], body: Step[Any]) -> None:
+    """Refuse that a body awaits a step that, directly or not, waits for that body. They may be of different runs.
+
+    Dependencies alone never loop, so only the await of a body can close a loop, and the last one to do so is told. The
+    search goes from both ends, as either side can be as large as the graph.
+    """
+    path = find_path(step, body, _waits_for, _waited_for_by)
+    if path is None:
+        return
+    names = [body.name, *(c.name for c in path)]
+    raise DeadlockError(
+        f"step {body.name!r} ({body.place}) would wait for itself: its body awaits "
+        + ", which waits for ".join(repr(n) for n in names[1:])
+        + "; make the awaited step a dependency of another one, or await it outside of this body",
+        steps=tuple(names),
+    )
+
+
+def _waits_for(cell: Step[Any]) -> Iterable[Step[Any]]:
+    if cell.state in (RUNNING, STOPPING):
+        return (demand.cell for demand in asks_of(cell).get(cell, ()))
+    return (d for d in cell.dependencies if d.state < DONE)
+
+
+def _waited_for_by(cell: Step[Any]) -> Iterator[Any]:
+    yield from cell.dependents or ()
+    for party in cell.parties or ():
+        assert isinstance(party, Demand)
+        yield from party.bodies
 
 
 def _cycle_error(cycle: list[Step[Any]]) -> CycleError:

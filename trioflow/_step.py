@@ -27,6 +27,7 @@ from ._kernel import (
     STOPPING,
     Cell,
     Failure,
+    restore,
 )
 from ._names import Scope, Site, place_of
 from ._policy import DEFAULT, StepConfig, as_mapping, delay_before, is_retryable, returned_delay
@@ -56,7 +57,7 @@ chance = random.Random()
 
 
 class Watch(Protocol):
-    """Who is told what happens to bodies; `_run` makes one where there are instruments."""
+    """What a step tells of its body's start and end, where there are instruments."""
 
     def started(self, step: Step[Any]) -> None: ...
     def completed(self, step: Step[Any], output: object) -> None: ...
@@ -67,6 +68,8 @@ class StepRun(Protocol):
 
     @property
     def watch(self) -> Watch | None: ...
+    @property
+    def closed(self) -> bool: ...
     async def demand(self, step: Step[Any]) -> None: ...
     def begin_again(self, step: Step[Any]) -> None: ...
 
@@ -76,8 +79,8 @@ class StepRun(Protocol):
 class Step(Cell, Generic[T]):
     """A declared step: `await step()` gives what its body returned, raises what it raised.
 
-    `@step.do(...)` makes it. Steps are compared by identity. Only what is described here is public; the other
-    attributes are the scheduler's.
+    `@step.do(...)` makes it. Steps are compared by identity. Public are `name`, `status`, `reason`, `dependencies`, `path`
+    and `place`; the other attributes are the scheduler's.
 
     Attributes:
         name: The step's name, as given to `step.do` or the function's.
@@ -117,14 +120,16 @@ class Step(Cell, Generic[T]):
         if self.state == DONE:
             return cast(T, self.value)
         if self.state != FAILED:
-            raise RunClosedError(f"step {self.name!r} has no outcome: its run is over", step=self.name)
+            raise RunClosedError(
+                f"step {self.name!r} ({self.place}) has no outcome: its run is over; await it before run returns",
+                step=self.name,
+            )
         failure: Failure = self.value
-        error = failure.error
-        assert error is not None
+        error = failure.raised()
         try:
-            raise error.with_traceback(failure.traceback)
+            raise error
         finally:
-            error.__context__ = failure.context
+            restore(error, failure)
             del failure, error, self  # no cycle through this frame, which the traceback holds
 
     @property
@@ -136,6 +141,8 @@ class Step(Cell, Generic[T]):
         """
         if self.state in (PENDING, LOST) and self.lane is not None:
             return "cancelled"
+        if self.state == RUNNING and self.run.closed:
+            return "cancelling"
         return _STATUS[self.state]
 
     @property
@@ -152,6 +159,8 @@ class Step(Cell, Generic[T]):
             return failure.why
         if state == STOPPING:
             return cast(str, self.value)
+        if state == RUNNING and self.run.closed:
+            return "the run is over"
         if state == PENDING:
             if self.lane is not None:
                 return cast(str, self.value)
@@ -258,7 +267,7 @@ async def attempts(step: Step[Any], config: StepConfig) -> Any:
             return await one_attempt(step, attempt, config.timeout_seconds)
         except Exception as exc:
             # What a body raises while it is being stopped is its outcome: nobody is there to try again for.
-            if step.state == STOPPING or not will_retry(config, attempt, exc):
+            if step.state == STOPPING or step.run.closed or not will_retry(config, attempt, exc):
                 raise
             delay = delay_after(step, config, attempt, exc)
         await trio.sleep(delay)

@@ -43,12 +43,31 @@ class WorkflowEvent(_View, Generic[P]):
 
     #: The run's `params`, as they were given; `{}` if there were none.
     payload: P
-    #: When the run began: the machine's wall clock, aware, in UTC.
+    #: When the run began: the machine's wall clock, aware, in UTC. The run's own wall clock goes on from there with Trio's.
     timestamp: datetime
     #: The run's id: `instance_id` as given, or a generated one.
     instanceId: str
     #: Name of the workflow's class or function.
     workflowName: str
+
+
+@final
+class ReceivedEvent(_View, Generic[P]):
+    """An event that was sent to the run: what a `step.wait_for_event` gives.
+
+    >>> event = ReceivedEvent(type="approval", payload={"by": "ann"}, timestamp=None)
+    >>> event.payload["by"], event["type"], isinstance(event, dict)
+    ('ann', 'approval', True)
+    """
+
+    __slots__ = ()
+
+    #: Its type, as the sender named it.
+    type: str
+    #: What was sent, the object itself; None if nothing was.
+    payload: P
+    #: When it was sent, by the run's wall clock: aware, in UTC.
+    timestamp: datetime
 
 
 @final

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 import trio
 
+from ._errors import ConfigError
 from ._step import Step
 from .abc import Instrument, StepCancelled, StepCompleted, StepErrored, StepStarted
 
 logger = logging.getLogger("trioflow")
+
+HOOKS = ("step_started", "step_completed", "step_errored", "step_cancelled")
+
+
+def checked_instruments(instruments: Iterable[object]) -> list[object]:
+    """The instruments as a list. Raises ConfigError for what could never be told anything, or would not hear it."""
+    if not isinstance(instruments, Iterable):
+        raise ConfigError(f"instruments takes a list: write instruments=[{instruments!r}]")
+    watching = list(instruments)
+    for instrument in watching:
+        if isinstance(instrument, type):
+            raise ConfigError(f"instrument {instrument.__name__} is a class: pass an object, {instrument.__name__}()")
+        if not any(callable(getattr(instrument, name, None)) for name in HOOKS):
+            raise ConfigError(f"{instrument!r} is no instrument: it has none of the methods {', '.join(HOOKS)}")
+        for name in HOOKS:
+            if inspect.iscoroutinefunction(getattr(instrument, name, None)):
+                raise ConfigError(
+                    f"{name} of {instrument!r} is async, but an instrument must not block: make it a plain def"
+                )
+    return watching
 
 
 @attrs.define(eq=False)
@@ -23,8 +46,7 @@ class Watchers:
     _hooks: dict[str, list[Any]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        names = ("step_started", "step_completed", "step_errored", "step_cancelled")
-        self._hooks = {name: [i for i in self.instruments if _overrides(i, name)] for name in names}
+        self._hooks = {name: [i for i in self.instruments if _overrides(i, name)] for name in HOOKS}
 
     def started(self, step: Step[Any]) -> None:
         if self._hooks["step_started"]:
@@ -43,11 +65,12 @@ class Watchers:
             self._tell("step_cancelled", StepCancelled(reason=reason, **self._fact(step)))
 
     def _fact(self, step: Step[Any]) -> dict[str, Any]:
+        path = step.path
         return {
             "instance_id": self.instance_id,
             "step": step.name,
-            "occurrence": step.path[-1][1],
-            "path": step.path,
+            "occurrence": path[-1][1],
+            "path": path,
             "time": trio.current_time(),
         }
 

@@ -7,7 +7,6 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast, final, overload
 
@@ -17,13 +16,15 @@ from trio.lowlevel import checkpoint_if_cancelled, current_task, disable_ki_prot
 
 from ._declare import WorkflowStep
 from ._errors import ConfigError, DefinitionError, RunClosedError
-from ._kernel import shown
+from ._kernel import Failure, note, restore, shown
 from ._lanes import Home
+from ._mailbox import checked_type
 from ._policy import StepConfig, StepConfigDict, step_config
 from ._run import Run
+from ._sleep import WallClock
 from ._step import Step
-from ._views import WorkflowEvent
-from ._watchers import Watchers
+from ._views import ReceivedEvent, WorkflowEvent
+from ._watchers import Watchers, checked_instruments
 from .abc import Instrument
 
 T = TypeVar("T")
@@ -79,6 +80,12 @@ class _Start:
     event: WorkflowEvent[Any]
     run: Run
 
+    def now(self) -> _Start:
+        """The run's wall clock starts."""
+        self.run.clock = WallClock.started()
+        self.event["timestamp"] = self.run.clock.start
+        return self
+
 
 def _prepare(
     workflow: AnyWorkflow,
@@ -95,13 +102,13 @@ def _prepare(
         raise ConfigError(
             f"instance id {instance_id!r} can't be used: 1 to 100 letters, digits, '_' and '-', the first not a '-'"
         )
-    watching = list(instruments)
+    watching = checked_instruments(instruments)
     watch = Watchers(instance_id, watching) if watching else None
     run = Run(instance_id, watch, None if defaults is None else step_config(defaults))
     run.lobby = Home(run)
     event: WorkflowEvent[Any] = WorkflowEvent(
         payload={} if params is None else params,
-        timestamp=datetime.now(UTC),
+        timestamp=None,  # `now` knows
         instanceId=instance_id,
         workflowName=name,
     )
@@ -175,7 +182,9 @@ async def _conduct(start: _Start) -> Any:
     except BaseException as exc:  # noqa: ASYNC103 - raised below
         # Cancelled, or our nursery's group round what the workflow's function has let through.
         end = _without_our_group(exc)
+    run.mailbox.close()
     _report_unawaited(run)
+    run.forget()
     ends = [end] if end is not None else []
     errors = [*run.fatal, *ends, *errors, *run.unheard()]
     try:
@@ -201,7 +210,7 @@ def _with_notes(errors: list[BaseException]) -> BaseException:
     for other in others:
         if id(other) not in seen and not isinstance(other, trio.Cancelled):
             seen.add(id(other))
-            first.add_note(f"the run also ended with {shown(other)}")
+            note(first, f"the run also ended with {shown(other)}")
     return first
 
 
@@ -283,7 +292,7 @@ async def run_workflow(
         DefinitionError: `workflow` is none, or `env` was given for a function.
         ConfigError: the instance id or the defaults can't be used.
     """
-    return await _conduct(_prepare(workflow, params, instance_id, env, defaults, instruments))
+    return await _conduct(_prepare(workflow, params, instance_id, env, defaults, instruments).now())
 
 
 @final
@@ -294,9 +303,7 @@ class WorkflowRun(Generic[T]):
     _start: _Start
     _done: trio.Event = attrs.field(factory=trio.Event)
     _output: T | None = None
-    _error: Exception | None = None
-    _traceback: TracebackType | None = None
-    _context: BaseException | None = None
+    _failure: Failure | None = None
     #: It returned or raised; False also when it was cancelled.
     _ended: bool = False
     _told: bool = False
@@ -321,28 +328,47 @@ class WorkflowRun(Generic[T]):
         await self._done.wait()
         if not self._ended:
             raise RunClosedError(f"run {self.id!r} was cancelled before it had a result")
-        error = self._error
-        if error is None:
+        failure = self._failure
+        if failure is None:
             return cast(T, self._output)
         self._told = True
+        error = failure.raised()
         try:
-            raise error.with_traceback(self._traceback)
+            raise error
         finally:
-            error.__context__ = self._context
-            del error, self  # no cycle through this frame, which the traceback holds
+            restore(error, failure)
+            del failure, error, self  # no cycle through this frame, which the traceback holds
 
-    def _take_failure(self) -> Exception | None:
+    def send_event(self, type: str, payload: object = None) -> None:
+        """Send an event to the run: the `step.wait_for_event` whose turn it is gets it, now or later.
+
+        It is kept until somebody waits for its type, and is lost with the run if nobody ever does. From another thread
+        call it through `trio.from_thread.run_sync`.
+
+        Args:
+            type: What kind of event it is: any text of at most 100 characters.
+            payload: What to say; handed over as it is.
+
+        Raises:
+            RunClosedError: the run is over, and nobody waits for such an event.
+            ConfigError: the type is no text, or longer than that.
+        """
+        run, event_type = self._start.run, checked_type(type)
+        if self._done.is_set() or (run.closed and not run.mailbox.is_awaited(event_type)):
+            raise RunClosedError(f"event {event_type!r} can't be sent to run {self.id!r}: it is over")
+        run.mailbox.put(event_type, ReceivedEvent(type=event_type, payload=payload, timestamp=run.clock.now()))
+
+    def _take_failure(self) -> BaseException | None:
         """The failure, if nobody has been told of it."""
-        error = None if self._told else self._error
+        failure = None if self._told else self._failure
         self._told = True
-        return error
+        return None if failure is None else failure.raised()
 
     async def _conduct(self) -> None:
         try:
             self._output = await _conduct(self._start)
         except Exception as exc:
-            self._error = exc
-            self._traceback, self._context = exc.__traceback__, exc.__context__
+            self._failure = Failure.of(exc, exc.__traceback__, None, 0, "")
             self._ended = True
         else:
             self._ended = True
@@ -350,9 +376,12 @@ class WorkflowRun(Generic[T]):
             self._done.set()
 
     def __repr__(self) -> str:
-        end = "failed" if self._error is not None else "done" if self._ended else "cancelled"
+        end = "failed" if self._failure is not None else "done" if self._ended else "cancelled"
         state = end if self._done.is_set() else "running"
         return f"<WorkflowRun {self.id!r} {state}, {len(self._start.run.steps)} steps>"
+
+
+enable_ki_protection(WorkflowRun.send_event)  # not as a decorator: pyright loses a method's type in it
 
 
 @final
@@ -369,6 +398,7 @@ class OpenRun(Generic[T]):
             raise RunClosedError(f"run {self._run.id!r} has been opened before: call open_run again for another run")
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
+        self._run._start.now()
         self._nursery.start_soon(self._run._conduct, name=self._run.id)
         return self._run
 
@@ -394,7 +424,7 @@ class OpenRun(Generic[T]):
             if end is not None and error is None:
                 raise end
         elif failure is not None and failure is not error:
-            error.add_note(f"run {self._run.id!r} also failed: {shown(failure)}")
+            note(error, f"run {self._run.id!r} also failed: {shown(failure)}")
 
 
 enable_ki_protection(OpenRun.__aenter__)  # not as decorators: pyright loses a method's type in them
@@ -449,6 +479,6 @@ def open_run(
     The block may await the run's steps, as `run.steps` gives them. When the run is over, those without an outcome raise
     RunClosedError.
 
-    Entering the block and leaving it are checkpoints, as with any nursery.
+    Leaving the block waits for the run, as a nursery does; entering it is no checkpoint, as with a nursery.
     """
     return OpenRun(WorkflowRun(_prepare(workflow, params, instance_id, env, defaults, instruments)))

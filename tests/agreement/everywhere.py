@@ -17,6 +17,7 @@ import argparse
 import faulthandler
 import functools
 import gc
+import itertools
 import logging
 import math
 import signal
@@ -25,8 +26,8 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -57,6 +58,8 @@ from trioflow.abc import Instrument
 HOME = str(Path(trioflow.__file__).parent)
 #: Far more steps of tasks than any of the programs takes.
 ENDLESS = 20_000
+#: More virtual seconds than it takes all of them to clean up.
+PATIENCE = 4
 
 #: The only thing that the programs forget to await.
 FORGOTTEN = "a forgotten sleep"
@@ -80,8 +83,9 @@ class Stage:
 
     #: Waiters shield themselves against whoever is around them.
     shield: bool = False
-    #: Bodies that have begun and not ended, and those that have returned.
+    #: Bodies that have begun and not ended; how often each has begun, and returned.
     live: Counter[str] = attrs.field(factory=Counter)
+    begun: Counter[str] = attrs.field(factory=Counter)
     returned: Counter[str] = attrs.field(factory=Counter)
     steps: list[Step[Any]] = attrs.field(factory=list)
     scopes: dict[str, trio.CancelScope] = attrs.field(factory=dict)
@@ -123,6 +127,7 @@ class Stage:
     def running(self, name: str) -> Any:
         assert not self.live[name], f"two executions of {name} overlap"
         self.live[name] += 1
+        self.begun[name] += 1
         try:
             yield
         finally:
@@ -245,6 +250,7 @@ async def shared(stage: Stage) -> Any:
             nursery.start_soon(stage.ask, "sibling", right)
             with trio.move_on_after(1):
                 await base()
+        assert stage.begun["base"] == 1, "it was taken away from those who still waited"
         return await left()
 
     return await stage.run(workflow)
@@ -484,6 +490,8 @@ async def again(stage: Stage) -> Any:
 async def going_down(stage: Stage) -> Any:
     """A body raises what is no Exception while others run, are queued and are wanted by strangers."""
 
+    told = trio.Event()
+
     async def workflow(event: Any, step: WorkflowStep) -> Any:
         @stage.keep
         @step.do("fatal")
@@ -496,9 +504,8 @@ async def going_down(stage: Stage) -> Any:
         async def ask_when_told() -> None:
             with trio.move_on_after(10):
                 await told.wait()
-                await stage.ask("late", late)
+                await stage.ask("late", late, outside=True)
 
-        told = trio.Event()
         late = stage.step(step, "late", 1)
         slow = stage.step(step, "slow", 5, cleanup=1)
         worse = stage.step(step, "worse", 5, cleanup=2, then="error")
@@ -506,10 +513,14 @@ async def going_down(stage: Stage) -> Any:
         foreign.start_soon(functools.partial(stage.ask, "stranger", slow, outside=True))
         async with plain_nursery() as nursery:
             nursery.start_soon(ask_when_told)
+            nursery.start_soon(trio.sleep, 100)
             await stage.ask("waiter", top)
 
     async with plain_nursery() as foreign:
-        await stage.run(workflow)
+        try:
+            await stage.run(workflow)
+        finally:
+            assert not told.is_set() or trio.current_time() <= 1 + PATIENCE, "what ends a run ends it at once"
 
 
 async def handles(stage: Stage) -> Any:
@@ -581,8 +592,42 @@ async def watched(stage: Stage) -> Any:
 NO_USUAL_ANSWERS = ("again", "going_down")
 
 Program = Callable[[Stage], Coroutine[Any, Any, Any]]
+
+
+async def events(stage: Stage) -> Any:
+    """Events that come early, late and not at all, to a body too; a moment is waited for."""
+
+    async def workflow(event: Any, step: WorkflowStep) -> Any:
+        await step.wait_for_event("early", "a")
+
+        @stage.keep
+        @step.do("inside")
+        async def inside() -> str:
+            with stage.running("inside"):
+                await step.wait_for_event("in a body", "b", "1 minute")
+                return stage.value("inside")
+
+        await stage.ask("waiter", inside)
+        with suppress(WorkflowTimeoutError):
+            await step.wait_for_event("none", "c", "1 second")
+        await step.sleep_until("then", event.timestamp + timedelta(seconds=5))
+        return await inside()
+
+    try:
+        async with open_run(workflow) as run:
+            run.send_event("a")
+            try:
+                await trio.sleep(1)
+            finally:  # a shielded waiter waits for it also where the host is cancelled
+                with suppress(RunClosedError):
+                    run.send_event("b")
+            return await run.result()
+    finally:
+        stage.check_nothing_lives()
+
+
 _ALL: list[Any] = [diamond, chain, shared, failure, names, inner, attempts, held]
-_ALL += [strangers, cut_off, fan, again, going_down, handles, watched]
+_ALL += [strangers, cut_off, fan, again, going_down, handles, watched, events]
 PROGRAMS = {program.__name__: program for program in _ALL}
 
 
@@ -623,6 +668,7 @@ class Execution:
     stage: Stage = attrs.field(factory=Stage)
     watchdog: Watchdog = attrs.field(factory=Watchdog)
     result: Any = None
+    ended_at: float = math.nan
     error: BaseException | None = None
     #: What the program has ended with where that is its usual end.
     fatal: Fatal | None = None
@@ -678,6 +724,7 @@ class Execution:
             self.error = exc
         finally:
             after()
+            self.ended_at = trio.current_time()
         with trio.CancelScope(shield=True):
             try:
                 await self.stage.check_afterwards()
@@ -775,6 +822,7 @@ class Pen:
     at: int = -1
     count: int = 0
     hit: tuple[str, int] | None = None
+    hit_at: float = math.nan
     seen: set[tuple[str, int]] = attrs.field(factory=set)
     #: Who else traces, a coverage measurement say; once we have begun.
     others: list[Any] = attrs.field(factory=list)
@@ -801,6 +849,7 @@ class Pen:
             elif self.count == self.at:
                 sys.settrace(None)
                 self.hit = (frame.f_code.co_filename, frame.f_lineno)
+                self.hit_at = trio.current_time()
                 signal.raise_signal(signal.SIGINT)
         return self.line
 
@@ -823,6 +872,8 @@ def interrupt(name: str, mode: int, line: int) -> tuple[str, int] | None:
         if execution.error is not None:
             raise execution.error
         return None
+    late = execution.ended_at - pen.hit_at
+    assert late <= PATIENCE, f"a Ctrl-C at {pen.hit[0]}:{pen.hit[1]} has ended it {late} s later"
     if execution.fatal is not None and "KeyboardInterrupt" in "".join(getattr(execution.fatal, "__notes__", [])):
         return pen.hit  # two at once: one comes out, with a note for the other
     if type(execution.error) is not KeyboardInterrupt:
@@ -857,20 +908,26 @@ class Tally:
             faulthandler.cancel_dump_traceback_later()
 
 
+def until_none(tally: Tally, what: str, every: int, attempt: Callable[[int], Any]) -> Iterator[Any]:
+    """What attempts 1, 1 + every, ... give, those that failed left out, until there is nothing more to try, or to hope."""
+    in_a_row = 0
+    for number in itertools.count(1, every):
+        end = tally.add(what.format(number), functools.partial(attempt, number))
+        in_a_row = in_a_row + 1 if end is False else 0
+        if end is None or in_a_row > 200:
+            return
+        if end is not False:
+            yield end
+
+
 def cancel_everywhere(only: list[str], every: int) -> Tally:
     tally = Tally()
     for name in only:
         for target in targets(name):
             for shield in (False, True):
-                step = 1
-                while True:
-                    what = f"{name}, {target} cancelled at task step {step}, {'with' if shield else 'without'} shields"
-                    end = tally.add(what, functools.partial(cancel, name, target, shield, step))
-                    if end is None:
-                        break
-                    if end:
-                        tally.ends[("host: " if target == "host" else "waiter: ") + end] += 1
-                    step += every
+                what = f"{name}, {target} cancelled at task step {{}}, {'with' if shield else 'without'} shields"
+                for end in until_none(tally, what, every, functools.partial(cancel, name, target, shield)):
+                    tally.ends[("host: " if target == "host" else "waiter: ") + end] += 1
     return tally
 
 
@@ -881,15 +938,10 @@ def interrupt_everywhere(only: list[str], every: int, mode: int) -> tuple[Tally,
     hit: set[tuple[str, int]] = set()
     for name in only:
         seen |= lines_of(name).seen
-        line = 1
-        while True:
-            end = tally.add(f"{name}, line {line}, mode {mode}", functools.partial(interrupt, name, mode, line))
-            if end is None:
-                break
-            if end:
-                tally.ends["KeyboardInterrupt"] += 1
-                hit.add(end)
-            line += every
+        what = f"{name}, line {{}}, mode {mode}"
+        for end in until_none(tally, what, every, functools.partial(interrupt, name, mode)):
+            tally.ends["KeyboardInterrupt"] += 1
+            hit.add(end)
     return tally, len(seen), len(hit & seen)
 
 

@@ -72,7 +72,20 @@ def test_P15_ctrl_c_at_whatever_line_of_ours_comes_out_plainly_and_nothing_is_le
 
 
 def test_the_programs_execute_every_room_that_a_run_uses() -> None:
-    rooms = {"_declare", "_graph", "_kernel", "_lanes", "_names", "_policy", "_run", "_signature", "_sleep", "_step"}
+    rooms = {
+        "_declare",
+        "_graph",
+        "_kernel",
+        "_lanes",
+        "_mailbox",
+        "_names",
+        "_policy",
+        "_run",
+        "_signature",
+        "_sleep",
+        "_step",
+    }
+    rooms |= {"_waits"}
     rooms |= {"_time", "_trio_private", "_views", "_watchers", "_workflow"}
     seen = {file for name in PROGRAMS for file, _ in lines_of(name).seen}
     assert {room for room in rooms if any(file.endswith(f"{room}.py") for file in seen)} == rooms

@@ -6,6 +6,7 @@ Each test is named after the promise that it proves; the README links to it.
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import signal
 import traceback
 from collections.abc import AsyncIterator
@@ -157,6 +158,42 @@ async def test_p8_however_often_it_is_raised_the_exception_does_not_grow(autojum
             assert names[-1] == "bad"
             seen.add(names)
         assert len(seen) == 1
+
+
+async def test_p8_an_exception_that_refuses_changes_comes_out_as_it_is(autojump_clock: MockClock) -> None:
+    """A frozen dataclass refuses `__context__` and notes. Raised in the middle of everything that once hung the run."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Frozen(Exception):
+        text: str
+
+    async with a_run() as (step, log):
+        body = Bodies(step, log)
+        first = Frozen("first")
+        top = body("top", 1, body("bad", 1, fails=first), body("also", 9, then=Frozen("second")))
+        for _ in range(2):
+            caught = None
+            try:
+                await top()
+            except Frozen as exc:
+                caught = exc
+            assert caught is first
+
+
+async def test_p8_what_a_waiter_makes_of_it_is_not_what_the_next_one_gets(autojump_clock: MockClock) -> None:
+    async with a_run() as (step, _):
+
+        @step.do()
+        async def bad() -> None:
+            raise ValueError("boom") from KeyError("its own")
+
+        for i in range(3):
+            with pytest.raises(ValueError, match="boom") as caught:
+                await bad()
+            assert repr(caught.value.__cause__) == "KeyError('its own')"
+            assert caught.value.__suppress_context__
+            with pytest.raises(ValueError, match="boom"):
+                raise caught.value from OSError(i)
 
 
 # ------------------------------------------------------------------------------------------------ P9 siblings stop
@@ -342,6 +379,33 @@ async def test_p10_what_stops_together_with_an_interrupt_is_a_note_on_it(autojum
     with pytest.raises(KeyboardInterrupt) as caught:
         await run_workflow(workflow)
     assert caught.value.__notes__ == ["the run also ended with KeyError('bitter')"]
+
+
+async def test_p10_what_a_body_raises_while_the_run_closes_is_no_reason_to_try_again(
+    autojump_clock: MockClock,
+) -> None:
+    seen: list[Any] = []
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config={"retries": {"limit": 3, "delay": "1 second"}})
+        async def bitter() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                seen.append((bitter.status, bitter.reason))
+                raise KeyError("while closing")
+
+        async def stranger() -> None:
+            with pytest.raises(KeyError):
+                await bitter()
+            seen.append("told")
+
+        outside.start_soon(stranger)
+        await trio.sleep(1)
+
+    async with trio.open_nursery() as outside:
+        await run_workflow(workflow)
+    assert seen == [("cancelling", "the run is over"), "told"]
 
 
 # ----------------------------------------------------------------------------------------------------- P11 interest
@@ -533,6 +597,24 @@ async def test_p13_the_host_is_named_where_the_host_cancels(autojump_clock: Mock
     assert steps[0].reason == "the host cancelled the run: we are shutting down"
     assert steps[1].status == "pending"
     assert steps[1].reason == "never started: the host cancelled the run: we are shutting down"
+
+
+async def test_p13_a_reason_is_the_first_cause_and_not_the_way_that_it_has_come(autojump_clock: MockClock) -> None:
+    async with a_run() as (step, _):
+        nodes: list[Step[None]] = []
+
+        def declare(i: int) -> None:
+            @step.do(f"{i}")
+            async def body() -> None:
+                await (nodes[i - 1]() if i else trio.sleep_forever())
+
+            nodes.append(body)
+
+        for i in range(5):
+            declare(i)
+        with trio.move_on_after(1):
+            await nodes[-1]()
+        assert {node.reason for node in nodes} == {"a deadline has passed for the one who awaited it"}
 
 
 # ------------------------------------------------------------------------------------------- P14 again after cancel
@@ -794,3 +876,43 @@ async def test_p16_steps_inside_steps_run_once_and_as_deep_as_one_likes(autojump
         for i in range(2000):
             declare(i)
         assert await nodes[-1]() == 1999
+
+
+async def test_p16_bodies_of_two_runs_that_wait_for_each_other_are_told_too(autojump_clock: MockClock) -> None:
+    async with a_run() as (one, _), a_run() as (other, _):
+        steps: dict[str, Step[Any]] = {}
+
+        @one.do()
+        async def a() -> str:
+            await trio.sleep(1)
+            return await steps["x"]()
+
+        @other.do()
+        async def x() -> str:
+            return await a()
+
+        steps["x"] = x
+        with pytest.raises(DeadlockError) as caught:
+            await x()
+        assert caught.value.steps == ("a", "x", "a")
+
+
+async def test_p16_a_run_inside_a_body_counts_as_the_body(autojump_clock: MockClock) -> None:
+    async with a_run() as (step, _):
+        steps: dict[str, Step[Any]] = {}
+
+        async def nested(event: Any, inner: WorkflowStep) -> str:
+            @inner.do()
+            async def asks() -> str:
+                return await steps["above"]()
+
+            return await asks()
+
+        @step.do()
+        async def below() -> str:
+            return await run_workflow(nested)
+
+        steps["above"] = step.do("above", depends=[below])(lambda value: value)
+        with pytest.raises(DeadlockError) as caught:
+            await steps["above"]()
+        assert caught.value.steps == ("asks", "above", "below", "asks")
