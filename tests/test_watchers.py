@@ -349,5 +349,5 @@ async def test_an_async_method_is_refused_as_it_would_never_run() -> None:
         async def step_started(self, fact: Any, /) -> None:  # type: ignore[override]
             raise AssertionError
 
-    with pytest.raises(ConfigError, match="step_started of .* is async"):
+    with pytest.raises(ConfigError, match=r"step_started of .* is async"):
         await run_workflow(lambda event, step: None, instruments=[Slow()])

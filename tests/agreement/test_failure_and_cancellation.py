@@ -606,7 +606,9 @@ async def test_p13_a_reason_is_the_first_cause_and_not_the_way_that_it_has_come(
         def declare(i: int) -> None:
             @step.do(f"{i}")
             async def body() -> None:
-                await (nodes[i - 1]() if i else trio.sleep_forever())
+                if not i:
+                    await trio.sleep_forever()
+                await nodes[i - 1]()
 
             nodes.append(body)
 
