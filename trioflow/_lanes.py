@@ -19,7 +19,6 @@ protected against KeyboardInterrupt but the bodies.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from time import perf_counter
@@ -39,7 +38,7 @@ from trio.lowlevel import (
 )
 
 from ._kernel import READY, RUNNING, STOPPING, Kernel
-from ._step import Step, arguments, call_async, call_sync, is_awaitable, itself, prepared
+from ._step import Step, call_async, call_sync, itself, prepared, values_of
 from ._trio_private import innermost_scope
 
 #: Bodies that a lane runs before it lets other tasks have a turn.
@@ -188,7 +187,6 @@ class Lane:
     cell: Step[Any] | None = None
     coro: Any = None
     trap: Any = None
-    value: Any = None
     #: When it last let other tasks have a turn, in seconds of real time.
     since: float = 0.0
     #: The asker for whom it was the first to block in the lobby.
@@ -254,6 +252,7 @@ class Lane:
         """Run bodies until the scope had to be cancelled (True), or until there is nothing left to do."""
         run = self.home.run
         self.forget()
+        self.since = perf_counter()
         try:
             with trio.CancelScope(shield=True) as self.scope:
                 await self.drive()
@@ -276,14 +275,11 @@ class Lane:
         run, ready, kernel = home.run, home.ready, home.run.kernel
         scopes = innermost_scope(task)
         turns = 0
-        self.since = perf_counter()
         while True:
             while ready:
                 if turns >= TURNS:
                     turns = 0
-                    await checkpoint()
-                    self.since = perf_counter()
-                    if run.closed:
+                    if not await self.give_way():
                         return
                     continue
                 c = ready.popleft()
@@ -297,60 +293,60 @@ class Lane:
                 c.state = RUNNING
                 c.lane = self
                 self.cell = c
-                fn, args = (c.fn, arguments(c)) if not c.managed else prepared(c)
+                fn, args = (c.fn, values_of(c.deps)) if not c.managed else prepared(c)
                 context = asker.context.copy()
                 task.name = c.name
                 # Nothing of the scheduler's may fail inside this `try`: that would become the step's failure.
                 try:
-                    if self.begin(c, fn, args, context):
-                        task.context = context  # Trio resumes this task in the body's context from here on
-                        self.settle_in(asker, turns == 1)
-                        turns = 0
-                        self.value = await self
-                        self.since = perf_counter()
-                    if innermost_scope(task) is not scopes:
-                        return  # it has left a scope open: ours will say so as it closes
+                    if c.is_async:
+                        coro = call_async(fn, args)
+                    else:
+                        value = context.run(call_sync, fn, args)
+                        coro = call_async(itself, (value,)) if hasattr(type(value), "__await__") else None  # type: ignore[assignment]
+                    if coro is not None:
+                        try:
+                            self.trap = context.run(coro.send, None)
+                        except StopIteration as stop:
+                            value = stop.value
+                        else:
+                            self.settle_in(asker, coro, context, turns == 1)
+                            turns = 0
+                            value = await self
+                            self.since = perf_counter()
+                        if innermost_scope(task) is not scopes:
+                            return  # it has left a scope open: ours will say so as it closes
                 except Exception as exc:
                     stopped = run.body_failed(c, exc)
                 else:
-                    stopped = kernel.done(c, self.value, ready)
+                    stopped = kernel.done(c, value, ready)
                 c.lane = BEGUN
-                if stopped:
-                    return
-                if self.host_of is not None:
-                    self.move_out()
-                if kernel.orders:
-                    run.carry_out()
-                if run.closed:
+                if stopped or ((kernel.orders or self.host_of is not None or run.closed) and not self.go_on()):
                     return
                 if not c.is_async and perf_counter() - self.since > SLICE:
                     turns = TURNS
-            c = fn = args = context = asker = None  # type: ignore[assignment]
+            c = fn = args = context = asker = value = coro = None  # type: ignore[assignment]
             if not await self.park():
                 return
             turns = 0
 
-    def begin(self, c: Step[Any], fn: Callable[..., Any], args: Any, context: Context) -> bool:
-        """Make the first leg of a body. True if it has blocked; else `value` is what it returned."""
-        if c.is_async:
-            coro = call_async(fn, args)
-        else:
-            value = context.run(call_sync, fn, args)
-            if not is_awaitable(value):
-                self.value = value
-                return False
-            coro = call_async(itself, (value,))
-        self.coro = coro
-        try:
-            self.trap = context.run(coro.send, None)
-        except StopIteration as stop:
-            self.value = stop.value
-            return False
-        return True
+    async def give_way(self) -> bool:
+        """Let other tasks have a turn. False if the run has closed meanwhile."""
+        await checkpoint()
+        self.since = perf_counter()
+        return not self.home.run.closed
 
-    def settle_in(self, asker: Asker, first: bool) -> None:
+    def go_on(self) -> bool:
+        """What has to be done after a body, if anything. False if the run has closed."""
+        if self.host_of is not None:
+            self.move_out()
+        self.home.run.carry_out()
+        return not self.home.run.closed
+
+    def settle_in(self, asker: Asker, coro: Any, context: Context, first: bool) -> None:
         """The body has blocked, and keeps this lane. What else there is to run for its asker gets a home of its own."""
         home = self.home
+        self.coro = coro
+        self.task.context = context  # Trio resumes this task in the body's context from here on
         home.spree = min(home.spree * 2, SPREE) if first else 1
         if home is home.run.lobby:
             asker.home = None
@@ -368,7 +364,7 @@ class Lane:
             asker.home = self.home
 
     def forget(self) -> None:
-        self.cell = self.coro = self.trap = self.value = None
+        self.cell = self.coro = self.trap = None
 
     async def park(self) -> bool:
         """Wait for work inside the scope, which is as good as new. False if none will come."""
@@ -381,6 +377,7 @@ class Lane:
         home.idle.append(self)
         home.takers -= 1
         await wait_task_rescheduled(_stay)
+        self.since = perf_counter()
         return not home.run.closed
 
 

@@ -216,9 +216,8 @@ async def itself(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def arguments(step: Step[Any]) -> Any:
-    """What the dependencies have returned, in order."""
-    deps = step.deps
+def values_of(deps: tuple[Any, ...]) -> Any:
+    """What steps have returned, in order."""
     n = len(deps)
     return (deps[0].value,) if n == 1 else [d.value for d in deps] if n else ()
 
@@ -239,7 +238,7 @@ def prepared(step: Step[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 def bound(step: Step[Any], attempt: int) -> tuple[Callable[..., Any], Any]:
     """The body and its arguments, by position and by name."""
-    fn, args = step.fn, arguments(step)
+    fn, args = step.fn, values_of(step.deps)
     signature = signature_of(fn)
     if signature.plain and step.params is None:
         return fn, args
