@@ -15,6 +15,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,10 @@ from sybil.parsers.markdown import CodeBlockParser
 from trio.testing import MockClock
 
 ROOT = Path(__file__).parent
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which is what some of them are about.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Where the console finds its commands: not those that are installed, but those of this Python and this folder.
 COMMANDS = {"trioflow": f"{shlex.quote(sys.executable)} -m trioflow", "python": shlex.quote(sys.executable)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from trioflow import open_run, run_workflow
+from trioflow import _lanes, open_run, run_workflow
 
 
 async def test_p11_a_step_begins_though_who_asked_first_has_gone_and_all_that_it_began_is_over(
@@ -103,3 +104,34 @@ async def test_p8_a_failure_makes_no_circle_with_its_own_traceback(autojump_cloc
         ours, holding = our_frames_that_hold(caught.value)
         assert ours
         assert not holding
+
+
+async def test_slow_sync_bodies_let_others_have_their_turn_whoever_is_scheduled_first(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has run before the other's first turn counts as a gap, too: Trio draws who comes first."""
+    now = [0.0]
+    monkeypatch.setattr(_lanes, "perf_counter", lambda: now[0])
+    ran: list[None] = []
+    turns = [0]
+
+    def slow() -> None:
+        ran.append(None)
+        now[0] += _lanes.SLICE * 0.4
+
+    async def other() -> None:
+        while True:
+            turns.append(len(ran))
+            await trio.lowlevel.checkpoint()
+
+    async def workflow(event: Any, step: Any) -> None:
+        nodes = [step.do(f"{i}")(slow) for i in range(60)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            await step.do("top", depends=nodes, concurrent=True)(lambda *values: None)()
+            nursery.cancel_scope.cancel()
+
+    await run_workflow(workflow)
+    gaps = [after - before for before, after in pairwise([*turns, len(ran)])]
+    assert len(ran) == 60
+    assert max(gaps) <= 2 * 3

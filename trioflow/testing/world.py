@@ -261,7 +261,7 @@ class _World:
         execution = self.executions[i]
         try:
             await self.work(i)
-        except trio.Cancelled:
+        except trio.Cancelled:  # noqa: ASYNC103 - some bodies swallow it, to see what that does
             self.note("cancelled", i)
             if self.spec.cleanup(i):
                 with trio.CancelScope(shield=True):
@@ -269,7 +269,7 @@ class _World:
             if self.spec.nodes[i].afterwards == "reraise":
                 self.note("end", i, ("cancelled", None))
                 raise
-            return self.finish(i, execution, self.spec.nodes[i].afterwards == "fail")
+            return self.finish(i, execution, self.spec.nodes[i].afterwards == "fail")  # noqa: ASYNC104
         except Exception as exc:
             self.note("end", i, ("error", exc))
             raise
