@@ -38,7 +38,7 @@ from trio.lowlevel import (
 )
 
 from ._kernel import READY, RUNNING, STOPPING, Kernel
-from ._step import Step, call_async, call_sync, itself, prepared, values_of
+from ._step import Step, call_async, call_sync, itself, prepared
 from ._trio_private import innermost_scope
 
 #: Bodies that a lane runs before it lets other tasks have a turn.
@@ -293,9 +293,10 @@ class Lane:
                 c.state = RUNNING
                 c.lane = self
                 self.cell = c
-                fn, args = (c.fn, values_of(c.deps)) if not c.managed else prepared(c)
+                deps = c.deps
+                args: Any = (deps[0].value,) if len(deps) == 1 else [d.value for d in deps] if deps else ()
+                fn, args = (c.fn, args) if not c.managed else prepared(c, args)
                 context = asker.context.copy()
-                task.name = c.name
                 # Nothing of the scheduler's may fail inside this `try`: that would become the step's failure.
                 try:
                     if c.is_async:
@@ -324,7 +325,7 @@ class Lane:
                     return
                 if not c.is_async and perf_counter() - self.since > SLICE:
                     turns = TURNS
-            c = fn = args = context = asker = value = coro = None  # type: ignore[assignment]
+            c = deps = fn = args = context = asker = value = coro = None  # type: ignore[assignment]
             if not await self.park():
                 return
             turns = 0
@@ -345,7 +346,9 @@ class Lane:
     def settle_in(self, asker: Asker, coro: Any, context: Context, first: bool) -> None:
         """The body has blocked, and keeps this lane. What else there is to run for its asker gets a home of its own."""
         home = self.home
+        assert self.cell is not None
         self.coro = coro
+        self.task.name = self.cell.name
         self.task.context = context  # Trio resumes this task in the body's context from here on
         home.spree = min(home.spree * 2, SPREE) if first else 1
         if home is home.run.lobby:

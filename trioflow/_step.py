@@ -216,29 +216,23 @@ async def itself(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def values_of(deps: tuple[Any, ...]) -> Any:
-    """What steps have returned, in order."""
-    n = len(deps)
-    return (deps[0].value,) if n == 1 else [d.value for d in deps] if n else ()
-
-
-def prepared(step: Step[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def prepared(step: Step[Any], values: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """A function and its arguments: one execution of a body that isn't simply called with its values by position."""
     config = step.config
     if needs_attempts(config):
         fn: Callable[..., Any] = attempts
-        args: Any = (step, config)
+        args: Any = (step, config, values)
     else:
-        fn, args = bound(step, 1)
+        fn, args = bound(step, values, 1)
     watch = step.run.watch
     if watch is None:
         return fn, args
     return (watched_async if step.is_async else watched_sync), (step, watch, fn, args)
 
 
-def bound(step: Step[Any], attempt: int) -> tuple[Callable[..., Any], Any]:
+def bound(step: Step[Any], values: Any, attempt: int) -> tuple[Callable[..., Any], Any]:
     """The body and its arguments, by position and by name."""
-    fn, args = step.fn, values_of(step.deps)
+    fn, args = step.fn, values
     signature = signature_of(fn)
     if signature.plain and step.params is None:
         return fn, args
@@ -258,12 +252,12 @@ def needs_attempts(config: StepConfig | None) -> bool:
 
 
 @enable_ki_protection
-async def attempts(step: Step[Any], config: StepConfig) -> Any:
+async def attempts(step: Step[Any], config: StepConfig, values: Any) -> Any:
     """Run a body, again and again if its configuration says so, until it returns or has failed for good."""
     attempt = 1
     while True:
         try:
-            return await one_attempt(step, attempt, config.timeout_seconds)
+            return await one_attempt(step, values, attempt, config.timeout_seconds)
         except Exception as exc:
             # What a body raises while it is being stopped is its outcome: nobody is there to try again for.
             if step.state == STOPPING or step.run.closed or not will_retry(config, attempt, exc):
@@ -275,9 +269,9 @@ async def attempts(step: Step[Any], config: StepConfig) -> Any:
 
 
 @enable_ki_protection
-async def one_attempt(step: Step[Any], attempt: int, limit: float | None) -> Any:
+async def one_attempt(step: Step[Any], values: Any, attempt: int, limit: float | None) -> Any:
     """A body that exceeds its timeout is cancelled; what it returns or raises while it is being stopped counts."""
-    fn, args = bound(step, attempt)
+    fn, args = bound(step, values, attempt)
     with trio.move_on_after(math.inf if limit is None else limit):
         if signature_of(step.fn).is_native:
             return await call_async(fn, args)
