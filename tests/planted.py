@@ -293,7 +293,7 @@ LANES: Final = (
     ),
     Fault(
         "no_names", "a body's task doesn't carry the step's name",
-        "_lanes", "        self.task.name = self.cell.name\n", "",
+        "_lanes", "                task.name = c.name\n", "",
     ),
     Fault(
         "group_lost", "errors of a group that a stopped body leaves are not its outcome",

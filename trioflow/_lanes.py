@@ -297,6 +297,7 @@ class Lane:
                 args: Any = (deps[0].value,) if len(deps) == 1 else [d.value for d in deps] if deps else ()
                 fn, args = (c.fn, args) if not c.managed else prepared(c, args)
                 context = asker.context.copy()
+                task.name = c.name
                 # Nothing of the scheduler's may fail inside this `try`: that would become the step's failure.
                 try:
                     if c.is_async:
@@ -346,9 +347,7 @@ class Lane:
     def settle_in(self, asker: Asker, coro: Any, context: Context, first: bool) -> None:
         """The body has blocked, and keeps this lane. What else there is to run for its asker gets a home of its own."""
         home = self.home
-        assert self.cell is not None
         self.coro = coro
-        self.task.name = self.cell.name
         self.task.context = context  # Trio resumes this task in the body's context from here on
         home.spree = min(home.spree * 2, SPREE) if first else 1
         if home is home.run.lobby:
