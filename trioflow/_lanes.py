@@ -271,9 +271,8 @@ class Lane:
     @enable_ki_protection
     async def drive(self) -> None:
         """Run ready bodies. Ends with `cell` None when there is nothing left to do, else when the scope is spent."""
-        home, task = self.home, self.task
+        home, task, scopes = self.home, self.task, innermost_scope(self.task)
         run, ready, kernel = home.run, home.ready, home.run.kernel
-        scopes = innermost_scope(task)
         turns = 0
         while True:
             while ready:
