@@ -160,9 +160,9 @@ class StepDecorator:
         run, depends, config = self._run, self._depends, self._config
         frame = sys._getframe(1)
         code, offset = frame.f_code, frame.f_lasti
-        site = run.sites.get((id(code), offset))
-        if site is None:
-            site = run.sites[id(code), offset] = (code, offset)
+        site = run.site  # of the declaration before, which in a loop is this one
+        if site[0] is not code or site[1] != offset:
+            site = run.site = run.sites.setdefault((id(code), offset), (code, offset))
         name = self._name
         if name is None:
             name = getattr(fn, "__name__", None) or type(fn).__name__
@@ -189,7 +189,7 @@ class StepDecorator:
         by_name = depends is None and bool(signature.names)
         params = signature.names if by_name else None
         is_async = signature.is_native or attempts
-        place = run.next_place()
+        run.places = place = run.places + 1
         step: Step[Any] = Step(
             name, (), self._concurrent, fn, is_async, run, managed, params, scope, place, site, config
         )

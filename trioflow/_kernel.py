@@ -79,7 +79,7 @@ class Party(Protocol):
     ready: deque[Any]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Failure:
     """One exception, shared by the cell whose body raised it and by every cell that fails with it."""
 
@@ -110,7 +110,7 @@ class Failure:
         return self.error.with_traceback(self.traceback)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Exit:
     """One cell's way out: whom it waits for, and who waits for it.
 

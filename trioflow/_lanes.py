@@ -86,7 +86,7 @@ class LaneRun(Protocol):
     def broken(self, cell: Step[Any] | None, error: BaseException) -> None: ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Home:
     """A nursery with lanes, and the queue of ready cells that they serve."""
 
@@ -172,7 +172,7 @@ class Home:
         self.run.carry_out()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lane:
     """One task of a home, and the body that it drives: `await lane` is the rest of a body that has blocked.
 

@@ -42,7 +42,7 @@ LONGEST_TYPE = 100
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Mailbox(Generic[T]):
     """The events of one run that nobody has taken yet, and the tasks that wait for one, both by type and in order."""
 

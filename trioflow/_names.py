@@ -99,7 +99,7 @@ def _is_level(cell: Declared, asker: Declared) -> bool:
 # ------------------------------------------------------------------------------------------------------------ indexes
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Namesakes:
     """Steps of one scope that bear the same name, in order of declaration."""
 
@@ -116,7 +116,7 @@ class _Namesakes:
         return self._by_site.get(id(code), {}).values()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Index:
     """The steps of a growing list by a name of theirs. It catches up when it is asked."""
 
@@ -173,7 +173,7 @@ def _at(cell: Declared) -> int:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Scope:
     """The steps that a run, one attempt of a body, or one task declares, inside the scope that surrounds it.
 
@@ -309,7 +309,7 @@ class Scope:
 # --------------------------------------------------------------------------------------------------------- one answer
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Question:
     """Who asks for which name."""
 

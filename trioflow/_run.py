@@ -50,7 +50,7 @@ from ._watchers import Watchers
 SPARE = 8
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Demand:
     """A task that awaits a step, and on whose behalf bodies run."""
 
@@ -128,6 +128,8 @@ class Run:
     root: Scope = attrs.field(factory=Scope)
     #: Where steps are declared: one tuple for each place, not for each step.
     sites: dict[tuple[int, int], Site] = attrs.field(factory=dict)  # by the code's id and the instruction
+    #: The latest of them.
+    site: Site | tuple[None, int] = (None, 0)
     places: int = 0
     #: The task that runs the workflow's function.
     main: Task | None = None

@@ -37,7 +37,7 @@ def checked_instruments(instruments: Iterable[object]) -> list[object]:
     return watching
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Watchers:
     """Asked once which facts each instrument wants. One that raises is logged and hears no more, as with Trio's own."""
 

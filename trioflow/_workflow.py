@@ -72,7 +72,7 @@ SyncFunction = SyncClass[T] | Callable[[Any, Any], T]
 AnyWorkflow = type[Any] | Callable[[Any, Any], Any]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Start:
     """What it takes to begin a run: the function, its event, and the run's empty state."""
 
@@ -296,7 +296,7 @@ async def run_workflow(
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WorkflowRun(Generic[T]):
     """The handle of a run that goes on beside the code that holds it. `open_run` gives it."""
 
@@ -385,7 +385,7 @@ enable_ki_protection(WorkflowRun.send_event)  # not as a decorator: pyright lose
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OpenRun(Generic[T]):
     """What `open_run` returns: an async context manager that gives a `WorkflowRun`."""
 
