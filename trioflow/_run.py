@@ -245,10 +245,8 @@ class Run:
                         continue
                     if self.closed:
                         self.kernel.lost(who)
-                    elif who.asker.home is None:
-                        self.send_home(who)
                     else:
-                        who.asker.home.take(who)
+                        self.send_home(who)
                 elif what is STOP:
                     if who.state == STOPPING:
                         who.lane.scope.cancel(reason=arg)
