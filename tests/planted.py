@@ -351,7 +351,16 @@ RUN: Final = (
     ),
     Fault(
         "deadlock_of_a_task", "a deadlock is not found where a task below the body awaits",
-        "_run", "task = None if nursery is None else nursery.parent_task", "task = None",
+        "_run",
+        """\
+            bodies.append(lane.cell)
+        nursery = task.parent_nursery
+        task = None if nursery is None else nursery.parent_task
+""",
+        """\
+            bodies.append(lane.cell)
+        task = None
+""",
     ),
     Fault(
         "cycle", "the cycle check is skipped",
@@ -406,10 +415,10 @@ STEP: Final = (
         """\
         else:
             await checkpoint()
-        if self.state == DONE:
+        if self.run.watch is not None:
 """,
         """\
-        if self.state == DONE:
+        if self.run.watch is not None:
 """,
     ),
     Fault(

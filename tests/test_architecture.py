@@ -25,7 +25,8 @@ FRONT_DOOR = "__init__"
 FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
     ("_errors", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel"),
     ("abc", "_mailbox"),
-    ("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run", "_declare", "_workflow"),
+    frozenset({"executors"}),
+    ("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run", "_elsewhere", "_declare", "_workflow"),
     (FRONT_DOOR,),
     frozenset(
         {

@@ -337,7 +337,7 @@ async def test_a_timeout_on_a_plain_body_is_refused_with_the_way_out(autojump_cl
 
     error = await mistake(workflow)
     assert str(error).startswith(f"step 'crunch' ({line_of(workflow, 1)}) has a timeout but a plain function")
-    assert "trio.to_thread.run_sync" in str(error)
+    assert "executor=Threads()" in str(error)
     assert (error.step, error.place) == ("crunch", line_of(workflow, 1))
 
 

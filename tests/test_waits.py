@@ -6,15 +6,31 @@ import gc
 import sys
 import warnings
 from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, assert_checkpoints
 
-from trioflow import WorkflowEntrypoint, WorkflowStep, run_workflow
+from trioflow import (
+    DefinitionError,
+    Retries,
+    Step,
+    StepConfig,
+    StepContext,
+    WorkflowEntrypoint,
+    WorkflowStep,
+    WorkflowTimeoutError,
+    open_run,
+    run_workflow,
+)
 from trioflow._waits import Unawaited, Wait
+from trioflow.abc import Instrument, SleepStarted, StepFact, WaitStarted
 
 
 def make(step: WorkflowStep, kind: str) -> Wait[Any]:
@@ -170,3 +186,175 @@ def test_what_has_been_begun_is_not_reported(kind: str) -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(run_workflow, workflow, clock=MockClock(autojump_threshold=0))
+
+
+# ------------------------------------------------------------------------------------------- in a body that runs again
+
+
+async def test_p24_sleeps_and_waits_that_succeeded_in_an_earlier_attempt_are_kept(autojump_clock: MockClock) -> None:
+    seen = []
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config=StepConfig(Retries(2, "0 seconds", "constant")))
+        async def body(ctx: StepContext) -> None:
+            await step.sleep("nap", "10 seconds")
+            await step.sleep_until("then", event.timestamp + timedelta(seconds=15))
+            got = await step.wait_for_event("the bell", "bell")
+            seen.append((ctx.attempt, trio.current_time(), got.payload))
+            if ctx.attempt == 1:
+                raise ValueError("first")
+            await step.sleep("nap", "10 seconds")  # another one of that name
+            if ctx.attempt == 2:
+                raise ValueError("second")
+
+        await body()
+        assert (await step.wait_for_event("the bell", "bell")).payload == 2, "an event was taken twice"
+
+    async with open_run(workflow) as run:
+        run.send_event("bell", 1)
+        run.send_event("bell", 2)
+        await run.result()
+    assert seen == [(1, 15, 1), (2, 15, 1), (3, 25, 1)]
+
+
+async def test_p24_they_are_kept_also_when_a_cancelled_body_is_begun_afresh(autojump_clock: MockClock) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do()
+        async def body() -> None:
+            await step.sleep("first", "10 seconds")
+            await step.sleep("second", "10 seconds")
+
+        with trio.move_on_after(15):
+            await body()
+        await body()
+
+    await run_workflow(workflow)
+    assert trio.current_time() == 15 + 10, "the second was broken off, and has to be slept through again"
+
+
+async def test_p24_what_failed_or_was_broken_off_belongs_to_its_attempt(autojump_clock: MockClock) -> None:
+    got = []
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config=StepConfig(Retries(1, "1 second")))
+        async def body(ctx: StepContext) -> None:
+            with trio.move_on_after(3):
+                await step.sleep("broken off in the first attempt", "10 seconds" if ctx.attempt == 1 else "2 seconds")
+            got.append((await step.wait_for_event("the bell", "bell", "5 seconds")).payload)
+
+        await body()
+
+    async with open_run(workflow) as run:
+        await trio.sleep(10)
+        run.send_event("bell", "late")
+        await run.result()
+    assert (got, trio.current_time()) == (["late"], 3 + 5 + 1 + 2)
+
+
+async def test_a_kept_one_is_a_checkpoint_too(autojump_clock: MockClock) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config=StepConfig(Retries(1, "0 seconds")))
+        async def body(ctx: StepContext) -> None:
+            with assert_checkpoints():
+                await step.sleep("nap", 1)
+            if ctx.attempt == 1:
+                raise ValueError
+
+        await body()
+
+    await run_workflow(workflow)
+
+
+async def test_namesakes_of_tasks_steps_and_other_bodies_do_not_mix(autojump_clock: MockClock) -> None:
+    """Each body counts its own; sleeps, waits and steps are counted apart."""
+    paths = []
+
+    class Paths(Instrument):
+        def sleep_started(self, fact: SleepStarted, /) -> None:
+            paths.append(fact.path)
+
+        def wait_started(self, fact: WaitStarted, /) -> None:
+            paths.append(fact.path)
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        def body(name: str) -> Step[None]:
+            @step.do(name)
+            async def inner() -> None:
+                await step.do("x")(lambda: None)()
+                await step.sleep("x", 1)
+                with suppress(WorkflowTimeoutError):
+                    await step.wait_for_event("x", "bell", 1)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(step.sleep, "x", 1)
+
+            return inner
+
+        await step.sleep("x", 1)
+        await body("a")()
+        await body("b")()
+        await body("b")()
+
+    await run_workflow(workflow, instruments=[Paths()])
+    bodies = [("a", 1), ("b", 1), ("b", 2)]
+    assert paths == [(("x", 1),), *((body, ("x", n)) for body in bodies for n in (1, 1, 2))]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["sleep", "wait", "step", "fail"]), st.sampled_from("ab")), max_size=12),
+    st.booleans(),
+)
+def test_p24_whatever_has_succeeded_is_done_once(plan: list[tuple[str, str]], stopped: bool) -> None:
+    """A body does things in turn; at each "fail" it fails the first time, or whoever awaits it leaves."""
+    done: list[object] = []
+    failed: set[int] = set()
+
+    class Done(Instrument):
+        def step_completed(self, fact: StepFact, /) -> None:
+            done.append(fact.path)
+
+        sleep_completed = wait_completed = step_completed
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        async def body() -> None:
+            for i, (what, name) in enumerate(plan):
+                if what == "sleep":
+                    await step.sleep(name, 1000)
+                elif what == "wait":
+                    await step.wait_for_event(name, "bell")
+                elif what == "step":
+                    await step.do(name)(lambda: None)()
+                elif i not in failed:
+                    failed.add(i)
+                    if stopped:
+                        await trio.sleep_forever()
+                    raise ValueError
+
+        declared = step.do("body", config=StepConfig(Retries(len(plan), "0 seconds")))(body)
+        while declared.status != "succeeded":
+            with trio.move_on_after(1_000):
+                await declared()
+
+    async def main() -> None:
+        async with open_run(workflow, instruments=[Done()]) as run:
+            for _ in plan:
+                run.send_event("bell")
+            await run.result()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert len(done) == sum(what != "fail" for what, _ in plan) + 1
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("kind", ["sleep", "wait_for_event"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(5, "name is text, not 5"), (None, "name is text, not None"), ("x" * 257, "257 characters: at most 256")],
+)
+async def test_a_name_that_is_none_is_refused(kind: str, name: Any, said: str) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        with pytest.raises(DefinitionError, match=said):
+            await (step.sleep(name, 1) if kind == "sleep" else step.wait_for_event(name, "bell"))
+
+    await run_workflow(workflow)

@@ -10,10 +10,11 @@ A map of the house. Imports go down only, and a test sees to it.
   long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
   `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop
 * First floor, sockets: `abc` what can be plugged in · `_mailbox` events that come before or after their waiter
-* Second floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
+* Second floor, plugs, strangers to one another: `executors` where plain functions are called
+* Third floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
   of its body · `_sleep` until when · `_waits` what is awaited beside a step, and must not be forgotten · `_watchers` who is
-  told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_declare` `step.do` and what else
-  `step` can · `_workflow` the doors
+  told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_elsewhere` a body that is called
+  elsewhere · `_declare` `step.do` and what else `step` can · `_workflow` the doors
 * Top floor: `workers` Cloudflare's spelling · `_loading` a workflow in a file · `cli` the command line ·
   `testing` the workshop
 """

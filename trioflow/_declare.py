@@ -11,14 +11,15 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar, cast, final, overload
+from typing import Any, Literal, TypeVar, cast, final, overload
 
 import attrs
 import trio
 from trio.lowlevel import Task, current_task, enable_ki_protection
 
+from ._elsewhere import Elsewhere, RunsSync, check_executor
 from ._errors import DefinitionError, RunClosedError
-from ._kernel import FAILED, LOST, PENDING
+from ._kernel import DONE, FAILED, LOST, PENDING
 from ._mailbox import checked_type
 from ._names import Scope, Site, place_of
 from ._policy import StepConfig, StepConfigDict, step_config
@@ -28,7 +29,8 @@ from ._sleep import deadline_of
 from ._step import Step, needs_attempts
 from ._time import Duration, seconds_of
 from ._views import ReceivedEvent
-from ._waits import Wait, next_event
+from ._waits import Pause, Pauses, Wait, next_event, paused
+from .abc import Executor
 
 T = TypeVar("T")
 
@@ -49,6 +51,8 @@ class WorkflowStep:
         depends: Iterable[Step[Any]] | None = None,
         concurrent: bool = False,
         config: StepConfig | StepConfigDict | None = None,
+        *,
+        executor: Executor | RunsSync | None = None,
     ) -> StepDecorator:
         """Declare a step: decorates its body, an `async def` or a quick plain function, and gives a `Step`.
 
@@ -60,17 +64,23 @@ class WorkflowStep:
                 their names. A parameter called `ctx` receives the `StepContext` either way.
             concurrent: Run the *dependencies* at the same time. By default the next is begun when the last is settled.
             config: Retries and the timeout of an attempt, as a `StepConfig` or as Cloudflare's dict.
+            executor: Where to call the body, which is a plain function then: `trioflow.executors.Threads()`, say, for one
+                that blocks or computes for long. By default plain functions are called between the program's other
+                tasks, and hold them up.
 
         Raises:
             DefinitionError: the declaration can't work; the message says where it stands and what would.
-            ConfigError: a value in `config` can't be used.
+            ConfigError: a value in `config` can't be used, or `executor` is none.
             RunClosedError: the run is over.
         """
         if name is not None and type(name) is not str:
             _check_text(name)
         if depends is not None:
             depends = tuple(depends) if type(depends) is list else _as_tuple(depends)
-        return StepDecorator(self._run, name, depends, concurrent, None if config is None else step_config(config))
+        if executor is not None:
+            check_executor(executor)
+        config = None if config is None else step_config(config)
+        return StepDecorator(self._run, name, depends, concurrent, config, executor)
 
     def sleep(self, name: str, duration: Duration) -> Wait[None]:
         """A pause, in Trio's time: `await step.sleep("a while", "10 seconds")`.
@@ -84,16 +94,18 @@ class WorkflowStep:
 
         Raises:
             ConfigError: the duration can't be read.
+            DefinitionError: the name is no text, or longer than 256 characters. As with `sleep_until` and `wait_for_event`.
         """
+        pause = _pause(self._run, "sleep", name)
         seconds = seconds_of(duration, what=f"the duration of sleep {name!r}")
-        return self._made(f"sleep {name!r}", partial(trio.sleep, seconds))
+        return self._made(f"sleep {name!r}", pause, partial(trio.sleep, seconds), lambda: {"seconds": seconds})
 
     def sleep_until(self, name: str, when: datetime) -> Wait[None]:
         """A pause up to a moment: `await step.sleep_until("morning", event.timestamp + timedelta(hours=8))`.
 
         The moment is one of the run's wall clock: the machine's at the start of the run, which `event.timestamp` says,
         and from there on with Trio's time. For the rest it is as `sleep` is. A moment that has passed when this is called
-        is a mistake, as it is with Cloudflare. One that is now, or passes before the await, makes for a pause of no length.
+        is a mistake, as it is with Cloudflare, unless an earlier attempt of the body has slept until then. One that is now, or passes before the await, makes for a pause of no length.
 
         Args:
             name: For people who read a trace.
@@ -102,7 +114,9 @@ class WorkflowStep:
         Raises:
             ConfigError: `when` has passed, or is no aware datetime; the message says what to write.
         """
-        return self._made(f"sleep {name!r}", partial(trio.sleep_until, deadline_of(when, name, self._run.clock)))
+        pause = _pause(self._run, "sleep", name)
+        deadline = deadline_of(when, name, self._run.clock, over=pause is not None and pause.is_kept)
+        return self._made(f"sleep {name!r}", pause, partial(trio.sleep_until, deadline), partial(_left, deadline))
 
     def wait_for_event(self, name: str, event_type: str, timeout: Duration = "24 hours") -> Wait[ReceivedEvent[Any]]:
         """The next event of a type that is sent to the run: `await step.wait_for_event("the boss", "approval")`.
@@ -121,11 +135,20 @@ class WorkflowStep:
             RunClosedError: on awaiting: the run is over.
             ConfigError: the type or the timeout can't be used.
         """
+        pause = _pause(self._run, "wait", name)
         seconds = seconds_of(timeout, what=f"the timeout of wait {name!r}")
         make = partial(next_event, self._run.mailbox, name, checked_type(event_type), seconds)
-        return self._made(f"wait {name!r}", make)
+        return self._made(f"wait {name!r}", pause, make, lambda: {"event_type": event_type, "timeout": seconds})
 
-    def _made(self, what: str, make: Callable[[], Coroutine[Any, Any, T]]) -> Wait[T]:
+    def _made(
+        self,
+        what: str,
+        pause: Pause | None,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        says: Callable[[], dict[str, object]],
+    ) -> Wait[T]:
+        if pause is not None:
+            make = partial(paused, pause, make, says)
         unawaited = self._run.unawaited
         wait = Wait(what, make, unawaited)
         frame = sys._getframe(2)
@@ -149,6 +172,7 @@ class StepDecorator:
     _depends: tuple[Step[Any], ...] | None
     _concurrent: bool
     _config: StepConfig | None
+    _executor: Executor | RunsSync | None = None
 
     @overload
     def __call__(self, fn: Callable[..., Coroutine[Any, Any, T]], /) -> Step[T]: ...
@@ -172,6 +196,9 @@ class StepDecorator:
             signature = signature_of(fn)
         except DefinitionError as exc:
             raise DefinitionError(f"step {name!r} ({place_of(site)}): {exc}", step=name, place=place_of(site)) from None
+        executor = self._executor
+        if executor is not None:
+            fn = _sent_elsewhere(executor, fn, signature, name, site)
         _check_depends(depends, signature, name, site, run)
         if run.closed:
             raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)
@@ -181,9 +208,12 @@ class StepDecorator:
             earlier = _taken_up(scope, name, fn, signature, site, depends)
             if earlier is not None:
                 earlier.at = run.next_place()
+                if run.watch is not None and earlier.state == DONE:
+                    run.watch.reused(earlier)
                 return earlier
         if config is not None or run.defaults is not None:
-            config = _config_for(config, run.defaults, signature, name, site)
+            stoppable = signature.is_async or executor is not None
+            config = _config_for(config, run.defaults, stoppable, name, site)
         attempts = config is not None and needs_attempts(config)
         managed = attempts or not signature.plain or run.watch is not None
         by_name = depends is None and bool(signature.names)
@@ -200,6 +230,32 @@ class StepDecorator:
         run.steps.append(step)
         scope.add(step)
         return step
+
+
+def _pause(run: Run, kind: Literal["sleep", "wait"], name: str) -> Pause | None:
+    """What there is to be known of a sleep or a wait: nothing, if it is in no body, and nobody is told of it."""
+    if type(name) is not str or len(name) > LONGEST_NAME:
+        _check_pause_name(kind, name)
+    owner = scope_of(run, current_task()).owner
+    body = cast("Step[Any] | None", owner.body)
+    if body is None and run.watch is None:
+        return None
+    pauses = run.pauses.get(owner)
+    if pauses is None:
+        pauses = run.pauses[owner] = Pauses()
+    path = (*(() if body is None else body.path), (name, pauses.next(kind, name)))
+    return Pause(kind, path, None if body is None else pauses, run.watch)
+
+
+def _check_pause_name(kind: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise DefinitionError(f"a {kind}'s name is text, not {name!r}")
+    if len(name) > LONGEST_NAME:
+        raise DefinitionError(f"{kind} {name[:40]!r}... has {len(name)} characters: at most {LONGEST_NAME} are allowed")
+
+
+def _left(deadline: float) -> dict[str, object]:
+    return {"seconds": max(0.0, deadline - trio.current_time())}
 
 
 def _as_tuple(depends: object) -> tuple[Any, ...]:
@@ -262,19 +318,32 @@ def _no_dependency(d: object, number: int, name: str, site: Site) -> DefinitionE
     return DefinitionError(f"step {name!r} ({place_of(site)}) {problem}", step=name, place=place_of(site))
 
 
+def _sent_elsewhere(
+    executor: Executor | RunsSync, fn: Callable[..., Any], signature: Signature, name: str, site: Site
+) -> Callable[..., Any]:
+    if signature.is_async:
+        raise DefinitionError(
+            f"step {name!r} ({place_of(site)}) has an executor but an async body; an executor calls plain functions: make "
+            "it a plain `def`, or leave the executor out",
+            step=name,
+            place=place_of(site),
+        )
+    return Elsewhere(executor, fn)
+
+
 def _config_for(
-    own: StepConfig | None, defaults: StepConfig | None, signature: Signature, name: str, site: Site
+    own: StepConfig | None, defaults: StepConfig | None, stoppable: bool, name: str, site: Site
 ) -> StepConfig | None:
     """A step's configuration, its own or the run's. A plain function can't be interrupted: its own timeout is a mistake."""
     if own is None:
-        if defaults is not None and defaults.timeout is not None and not signature.is_async:
+        if defaults is not None and defaults.timeout is not None and not stoppable:
             return attrs.evolve(defaults, timeout=None)
         return defaults
-    if own.timeout is None or signature.is_async:
+    if own.timeout is None or stoppable:
         return own
     raise DefinitionError(
         f"step {name!r} ({place_of(site)}) has a timeout but a plain function as its body, which nothing can interrupt; "
-        "make it `async def`, and use trio.to_thread.run_sync in it for code that blocks",
+        "make it `async def`, or pass executor=Threads() of trioflow.executors",
         step=name,
         place=place_of(site),
     )

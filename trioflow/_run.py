@@ -43,7 +43,7 @@ from ._sleep import WallClock
 from ._step import Step, without_our_frames
 from ._trio_private import is_cancelled
 from ._views import ReceivedEvent
-from ._waits import Unawaited
+from ._waits import Pauses, Unawaited
 from ._watchers import Watchers
 
 #: Idle resolutions that a run keeps for the demands to come. Opening one costs about 30 microseconds.
@@ -68,6 +68,8 @@ class Demand:
     cancelled: outcome.Error | None = None
     #: None until the kernel has told it; then whether its step is settled.
     told: bool | None = None
+    #: What the task had awaited before; only known where there are instruments.
+    after: Step[Any] | None = None
 
     def abort(self, raise_cancel: RaiseCancelT) -> Abort:
         captured = outcome.capture(raise_cancel)
@@ -147,6 +149,10 @@ class Run:
     asks: dict[Step[Any], dict[Demand, None]] = attrs.field(factory=dict)
     #: What was created to be awaited and has not been, with its place.
     unawaited: Unawaited = attrs.field(factory=dict)
+    #: The sleeps and waits of each owner's, body or run.
+    pauses: WeakKeyDictionary[Scope, Pauses] = attrs.field(factory=WeakKeyDictionary)
+    #: What the code of each body or task has awaited last; only known where there are instruments.
+    latest: WeakKeyDictionary[Task | Step[Any], Step[Any]] = attrs.field(factory=WeakKeyDictionary)
     #: It starts with the run.
     clock: WallClock = attrs.field(init=False)
     #: What was sent to the run, and who waits for it.
@@ -175,6 +181,8 @@ class Run:
             check_loop(step, body)
         for body in bodies:
             asks_of(body).setdefault(body, {})[demand] = None
+        if self.watch is not None:
+            demand.after = next((self.latest[code] for code in _code_of(task) if code in self.latest), None)
         try:
             self.kernel.demand(step, demand)
             if self.kernel.orders:
@@ -186,6 +194,10 @@ class Run:
                 await checkpoint()
         finally:
             self.over(demand)
+
+    def awaited(self, step: Step[Any]) -> None:
+        """The current task has awaited a step, whatever came of it."""
+        self.latest[next(_code_of(current_task()))] = step
 
     def over(self, demand: Demand) -> None:
         home = demand.home
@@ -307,6 +319,8 @@ class Run:
         scope = self.scopes.get(step)
         if scope is not None:
             scope.begin_again()
+            if scope in self.pauses:
+                self.pauses[scope].begin_again()
 
     def broken(self, cell: Step[Any] | None, error: BaseException) -> None:
         """A lane died of something that is no outcome: a KeyboardInterrupt, say. The run goes down with it.
@@ -347,6 +361,8 @@ class Run:
         self.main = self.lobby.nursery = None
         self.context = Context()
         self.scopes.clear()
+        self.pauses.clear()
+        self.latest.clear()
         self.spare.clear()
 
     def unheard(self) -> list[BaseException]:
@@ -367,6 +383,18 @@ def bodies_of(task: Task | None) -> tuple[Step[Any], ...]:
         nursery = task.parent_nursery
         task = None if nursery is None else nursery.parent_task
     return tuple(bodies)
+
+
+def _code_of(task: Task | None) -> Iterator[Task | Step[Any]]:
+    """Whose code a task runs: its own, that of the task in whose nursery it is, and so on, up to the body if it is in one."""
+    while task is not None:
+        lane = LANES.get(task)
+        if lane is not None and lane.cell is not None:
+            yield lane.cell
+            return
+        yield task
+        nursery = task.parent_nursery
+        task = None if nursery is None else nursery.parent_task
 
 
 def asks_of(body: Step[Any]) -> dict[Step[Any], dict[Demand, None]]:

@@ -48,8 +48,8 @@ class WallClock:
         return self.start_in_trio + (when - self.start).total_seconds()
 
 
-def deadline_of(when: datetime, name: str, clock: WallClock) -> float:
-    """When a `step.sleep_until` ends, by Trio's clock.
+def deadline_of(when: datetime, name: str, clock: WallClock, *, over: bool = False) -> float:
+    """When a `step.sleep_until` ends, by Trio's clock. `over`: it has been slept through, so that it may be past.
 
     Raises:
         ConfigError: it is no aware datetime, or past.
@@ -58,7 +58,7 @@ def deadline_of(when: datetime, name: str, clock: WallClock) -> float:
     if reason is not None:
         raise ConfigError(f"sleep {name!r} can't last until {named(when)}: {reason}")
     now = clock.now()
-    if when < now:
+    if when < now and not over:
         past = shown((now - when).total_seconds())
         raise ConfigError(
             f"sleep {name!r} can't last until {when.isoformat()}, which is {past} past: by the run's clock it is "

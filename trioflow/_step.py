@@ -60,6 +60,8 @@ class Watch(Protocol):
     """What a step tells of its body's start and end, where there are instruments."""
 
     def started(self, step: Step[Any]) -> None: ...
+    def attempt_started(self, step: Step[Any], attempt: int) -> None: ...
+    def retried(self, step: Step[Any], error: Exception, delay: float) -> None: ...
     def completed(self, step: Step[Any], output: object) -> None: ...
 
 
@@ -71,6 +73,7 @@ class StepRun(Protocol):
     @property
     def closed(self) -> bool: ...
     async def demand(self, step: Step[Any]) -> None: ...
+    def awaited(self, step: Step[Any]) -> None: ...
     def begin_again(self, step: Step[Any]) -> None: ...
 
 
@@ -117,6 +120,8 @@ class Step(Cell, Generic[T]):
             await self.run.demand(self)
         else:
             await checkpoint()
+        if self.run.watch is not None:
+            self.run.awaited(self)
         if self.state == DONE:
             return cast(T, self.value)
         if self.state != FAILED:
@@ -254,8 +259,10 @@ def needs_attempts(config: StepConfig | None) -> bool:
 @enable_ki_protection
 async def attempts(step: Step[Any], config: StepConfig, values: Any) -> Any:
     """Run a body, again and again if its configuration says so, until it returns or has failed for good."""
-    attempt = 1
+    attempt, watch = 1, step.run.watch
     while True:
+        if watch is not None:
+            watch.attempt_started(step, attempt)
         try:
             return await one_attempt(step, values, attempt, config.timeout_seconds)
         except Exception as exc:
@@ -263,6 +270,8 @@ async def attempts(step: Step[Any], config: StepConfig, values: Any) -> Any:
             if step.state == STOPPING or step.run.closed or not will_retry(config, attempt, exc):
                 raise
             delay = delay_after(step, config, attempt, exc)
+            if watch is not None:
+                watch.retried(step, exc, delay)
         await trio.sleep(delay)
         step.run.begin_again(step)
         attempt += 1
@@ -300,19 +309,25 @@ def delay_after(step: Step[Any], config: StepConfig, attempt: int, error: Except
 
 
 async def watched_async(step: Step[Any], watch: Watch, fn: Callable[..., Any], args: Any) -> Any:
-    watch.started(step)
+    begun(step, watch, fn)
     value = await fn(*args)
     watch.completed(step, value)
     return value
 
 
 def watched_sync(step: Step[Any], watch: Watch, fn: Callable[..., Any], args: Any) -> Any:
-    watch.started(step)
+    begun(step, watch, fn)
     value = fn(*args)
     if is_awaitable(value):
         return watched_rest(step, watch, value)
     watch.completed(step, value)
     return value
+
+
+def begun(step: Step[Any], watch: Watch, fn: Callable[..., Any]) -> None:
+    watch.started(step)
+    if fn is not attempts:  # which tells of each
+        watch.attempt_started(step, 1)
 
 
 async def watched_rest(step: Step[Any], watch: Watch, awaitable: Awaitable[Any]) -> Any:
@@ -326,9 +341,13 @@ def is_awaitable(value: object) -> bool:
     return hasattr(type(value), "__await__")
 
 
+#: Whose frames come before a body's: the scheduler's, and those of a worker thread.
+MACHINE = frozenset({__package__, "trio", "outcome"})
+
+
 def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """A body's own traceback: the scheduler's frames, which come first, are left out."""
+    """A body's own traceback: the frames that have led to it are left out."""
     tb = traceback
-    while tb is not None and tb.tb_frame.f_globals.get("__package__") == __package__:
+    while tb is not None and tb.tb_frame.f_globals.get("__package__") in MACHINE:
         tb = tb.tb_next
     return tb or traceback

@@ -3,17 +3,20 @@
 `async def` would do but for the last: Python reports a coroutine that nobody awaited when it is collected, without the
 place where it was made. Files written for Cloudflare do forget it (there a sleep begins when it is created), so the
 report names the file and the line.
+
+A body that is run again comes to its sleeps and waits again, too. Those that have succeeded are not repeated: like steps
+they are known by name and occurrence (`Pauses`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, TypeVar, final
+from typing import Any, Literal, Protocol, TypeVar, cast, final
 
 import attrs
 import trio
-from trio.lowlevel import enable_ki_protection
+from trio.lowlevel import checkpoint, enable_ki_protection
 
 from ._errors import RunClosedError, WorkflowTimeoutError
 from ._mailbox import Mailbox
@@ -71,6 +74,80 @@ class Wait(Coroutine[Any, Any, T]):
 enable_ki_protection(Wait.__await__)  # not as decorators: pyright loses a method's type in them
 enable_ki_protection(Wait.send)
 enable_ki_protection(Wait.throw)
+
+
+@attrs.define(eq=False, repr=False)
+class Pauses:
+    """The sleeps and waits of one body, or of those of a run that are in none: each attempt counts them anew."""
+
+    _counts: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
+    #: What came of those that have succeeded, by kind, name and occurrence.
+    kept: dict[tuple[str, str, int], object] = attrs.field(factory=dict, init=False)
+
+    def next(self, kind: str, name: str) -> int:
+        """The occurrence of the one that is made now."""
+        self._counts[kind, name] = number = self._counts.get((kind, name), 0) + 1
+        return number
+
+    def begin_again(self) -> None:
+        self._counts.clear()
+
+
+class Told(Protocol):
+    """Who is told of sleeps and waits, where there are instruments."""
+
+    def pause(self, what: str, pause: Pause, **says: object) -> None: ...
+    def pause_reused(self, pause: Pause, output: object) -> None: ...
+
+
+@attrs.frozen(eq=False)
+class Pause:
+    """Which sleep, or which wait."""
+
+    kind: Literal["sleep", "wait"]
+    #: Name and occurrence of the step in whose body it is, if it is in one, and so on inwards; its own come last.
+    path: tuple[tuple[str, int], ...]
+    #: Where it is kept once it has succeeded: None outside of bodies, as nothing else is run again.
+    pauses: Pauses | None
+    watch: Told | None
+
+    @property
+    def is_kept(self) -> bool:
+        """It has succeeded in an earlier attempt."""
+        return self.pauses is not None and (self.kind, *self.path[-1]) in self.pauses.kept
+
+    def about(self) -> dict[str, Any]:
+        name, occurrence = self.path[-1]
+        return {"step": name, "occurrence": occurrence, "path": self.path}
+
+    def tell(self, what: str, **says: object) -> None:
+        if self.watch is not None:
+            self.watch.pause(what, self, **says)
+
+
+@enable_ki_protection
+async def paused(pause: Pause, make: Callable[[], Coroutine[Any, Any, T]], says: Callable[[], dict[str, object]]) -> T:
+    """Sleep or wait, unless that has succeeded in an earlier attempt, and tell of it. `says`: what to say at the start."""
+    key = (pause.kind, *pause.path[-1])
+    if pause.pauses is not None and pause.is_kept:
+        kept = pause.pauses.kept[key]
+        await checkpoint()
+        if pause.watch is not None:
+            pause.watch.pause_reused(pause, kept)
+        return cast(T, kept)
+    pause.tell("started", **says())
+    try:
+        result = await make()
+    except WorkflowTimeoutError:
+        pause.tell("timed_out")
+        raise
+    except BaseException:
+        pause.tell("cancelled")
+        raise
+    if pause.pauses is not None:
+        pause.pauses.kept[key] = result
+    pause.tell("completed", **({} if result is None else {"event": result}))
+    return result
 
 
 @enable_ki_protection

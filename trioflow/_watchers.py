@@ -1,22 +1,47 @@
-"""Who is told what happens to bodies: the instruments of one run, each only what it asked for."""
+"""Who is told what happens in a run: its instruments, each only what it asked for."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 import attrs
 import trio
 
+from . import abc
 from ._errors import ConfigError
+from ._policy import DEFAULT
 from ._step import Step
-from .abc import Instrument, StepCancelled, StepCompleted, StepErrored, StepStarted
+from ._waits import Pause
+from .abc import Instrument
 
 logger = logging.getLogger("trioflow")
 
-HOOKS = ("step_started", "step_completed", "step_errored", "step_cancelled")
+#: What instruments can be told, by the method that is called, with the fact that it is given.
+FACTS: dict[str, type[abc.Fact]] = {
+    "workflow_started": abc.WorkflowStarted,
+    "workflow_completed": abc.WorkflowCompleted,
+    "workflow_errored": abc.WorkflowErrored,
+    "workflow_terminated": abc.WorkflowTerminated,
+    "step_started": abc.StepStarted,
+    "step_completed": abc.StepCompleted,
+    "step_errored": abc.StepErrored,
+    "step_cancelled": abc.StepCancelled,
+    "step_reused": abc.StepReused,
+    "attempt_started": abc.AttemptStarted,
+    "attempt_completed": abc.AttemptCompleted,
+    "attempt_errored": abc.AttemptErrored,
+    "sleep_started": abc.SleepStarted,
+    "sleep_completed": abc.SleepCompleted,
+    "sleep_cancelled": abc.SleepCancelled,
+    "wait_started": abc.WaitStarted,
+    "wait_completed": abc.WaitCompleted,
+    "wait_timed_out": abc.WaitTimedOut,
+    "wait_cancelled": abc.WaitCancelled,
+}
 
 
 def checked_instruments(instruments: Iterable[object]) -> list[object]:
@@ -27,9 +52,9 @@ def checked_instruments(instruments: Iterable[object]) -> list[object]:
     for instrument in watching:
         if isinstance(instrument, type):
             raise ConfigError(f"instrument {instrument.__name__} is a class: pass an object, {instrument.__name__}()")
-        if not any(callable(getattr(instrument, name, None)) for name in HOOKS):
-            raise ConfigError(f"{instrument!r} is no instrument: it has none of the methods {', '.join(HOOKS)}")
-        for name in HOOKS:
+        if not any(callable(getattr(instrument, name, None)) for name in FACTS):
+            raise ConfigError(f"{instrument!r} is no instrument: it has none of the methods {', '.join(FACTS)}")
+        for name in FACTS:
             if inspect.iscoroutinefunction(getattr(instrument, name, None)):
                 raise ConfigError(
                     f"{name} of {instrument!r} is async, but an instrument must not block: make it a plain def"
@@ -39,42 +64,79 @@ def checked_instruments(instruments: Iterable[object]) -> list[object]:
 
 @attrs.define(eq=False, repr=False)
 class Watchers:
-    """Asked once which facts each instrument wants. One that raises is logged and hears no more, as with Trio's own."""
+    """Asked once which facts each instrument wants. One that raises is logged and hears no more, as with Trio's own.
+
+    Facts are made only if somebody wants them.
+    """
 
     instance_id: str
     instruments: list[Any]
     _hooks: dict[str, list[Any]] = attrs.field(init=False)
+    #: The attempt that each body is at.
+    _attempts: dict[Step[Any], int] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._hooks = {name: [i for i in self.instruments if _overrides(i, name)] for name in HOOKS}
+        self._hooks = {name: [i for i in self.instruments if _overrides(i, name)] for name in FACTS}
+
+    # ----------------------------------------------------------------------------------------------------- the run
+
+    def run_started(self, workflow: str, params: object, timestamp: datetime) -> None:
+        self._tell("workflow_started", dict, workflow=workflow, params=params, timestamp=timestamp)
+
+    def run_ended(self, error: BaseException | None, output: object) -> None:
+        if error is None:
+            self._tell("workflow_completed", dict, output=output)
+        elif isinstance(error, Exception):
+            self._tell("workflow_errored", dict, error=error)
+        else:
+            self._tell("workflow_terminated", dict, reason=_why(error))
+
+    # -------------------------------------------------------------------------------------------------------- steps
 
     def started(self, step: Step[Any]) -> None:
-        if self._hooks["step_started"]:
-            self._tell("step_started", StepStarted(**self._fact(step)))
+        self._tell("step_started", lambda: {**_about(step), **_started(step)})
+
+    def attempt_started(self, step: Step[Any], attempt: int) -> None:
+        self._attempts[step] = attempt
+        self._tell("attempt_started", lambda: _about(step), attempt=attempt)
+
+    def retried(self, step: Step[Any], error: Exception, delay: float) -> None:
+        """The attempt has failed, and there will be another one in so many seconds."""
+        attempt = self._attempts.pop(step)
+        self._tell("attempt_errored", lambda: _about(step), attempt=attempt, error=error, retry_in=delay)
 
     def completed(self, step: Step[Any], output: object) -> None:
-        if self._hooks["step_completed"]:
-            self._tell("step_completed", StepCompleted(output=output, **self._fact(step)))
+        self._tell("attempt_completed", lambda: _about(step), attempt=self._attempts.pop(step))
+        self._tell("step_completed", lambda: _about(step), output=output)
 
     def errored(self, step: Step[Any], error: BaseException) -> None:
-        if self._hooks["step_errored"]:
-            self._tell("step_errored", StepErrored(error=error, **self._fact(step)))
+        attempt = self._attempts.pop(step, None)
+        if attempt is not None:
+            self._tell("attempt_errored", lambda: _about(step), attempt=attempt, error=error, retry_in=None)
+        self._tell("step_errored", lambda: _about(step), error=error)
 
     def cancelled(self, step: Step[Any], reason: str) -> None:
-        if self._hooks["step_cancelled"]:
-            self._tell("step_cancelled", StepCancelled(reason=reason, **self._fact(step)))
+        self._attempts.pop(step, None)
+        self._tell("step_cancelled", lambda: _about(step), reason=reason)
 
-    def _fact(self, step: Step[Any]) -> dict[str, Any]:
-        path = step.path
-        return {
-            "instance_id": self.instance_id,
-            "step": step.name,
-            "occurrence": path[-1][1],
-            "path": path,
-            "time": trio.current_time(),
-        }
+    def reused(self, step: Step[Any]) -> None:
+        self._tell("step_reused", lambda: _about(step), output=step.value)
 
-    def _tell(self, name: str, fact: object) -> None:
+    # ---------------------------------------------------------------------------------------------- sleeps and waits
+
+    def pause(self, what: str, pause: Pause, **says: object) -> None:
+        """A sleep or a wait has "started", say."""
+        self._tell(f"{pause.kind}_{what}", pause.about, **says)
+
+    def pause_reused(self, pause: Pause, output: object) -> None:
+        self._tell("step_reused", pause.about, output=output)
+
+    # -------------------------------------------------------------------------------------------------------- telling
+
+    def _tell(self, name: str, about: Callable[[], dict[str, Any]], **says: Any) -> None:
+        if not self._hooks[name]:
+            return
+        fact = FACTS[name](instance_id=self.instance_id, time=trio.current_time(), **about(), **says)
         for instrument in list(self._hooks[name]):
             try:
                 getattr(instrument, name)(fact)
@@ -82,6 +144,32 @@ class Watchers:
                 logger.exception("instrument %r raised in %s and is told no more", instrument, name)
                 for hooks in self._hooks.values():
                     hooks[:] = [i for i in hooks if i is not instrument]
+
+
+def _about(step: Step[Any]) -> dict[str, Any]:
+    path = step.path
+    return {"step": step.name, "occurrence": path[-1][1], "path": path}
+
+
+def _started(step: Step[Any]) -> dict[str, Any]:
+    after = step.asker.after
+    return {
+        "depends": tuple(d.path for d in step.dependencies),
+        "concurrent": step.together and len(step.deps) > 1,
+        "after": None if after is None else after.path,
+        "config": step.config or DEFAULT,
+    }
+
+
+def _why(error: BaseException) -> str:
+    """What has ended a run that has no outcome, in words."""
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(dict.fromkeys(_why(member) for member in error.exceptions))
+    if not isinstance(error, trio.Cancelled):
+        return type(error).__name__
+    if error.source == "deadline":
+        return "a deadline has passed"
+    return "the host cancelled the run" + (f": {error.reason}" if error.reason else "")
 
 
 def _overrides(instrument: object, name: str) -> bool:

@@ -170,6 +170,8 @@ async def _conduct(start: _Start) -> Any:
     errors: list[BaseException] = []
     result, end = None, None
     await checkpoint_if_cancelled()  # a nursery without children is no place to be cancelled in
+    if run.watch is not None:
+        run.watch.run_started(start.event.workflowName, start.event.payload, start.event.timestamp)
     try:
         async with trio.open_nursery() as nursery:
             run.lobby.nursery = nursery
@@ -187,11 +189,14 @@ async def _conduct(start: _Start) -> Any:
     run.forget()
     ends = [end] if end is not None else []
     errors = [*run.fatal, *ends, *errors, *run.unheard()]
+    error = _with_notes(errors) if errors else None
+    if run.watch is not None:
+        run.watch.run_ended(error, result)
     try:
-        if errors:
-            raise _with_notes(errors)
+        if error is not None:
+            raise error
     finally:
-        del errors, end, run, start  # no cycle through this frame, which the traceback holds
+        del error, errors, end, run, start  # no cycle through this frame, which the traceback holds
     return result
 
 

@@ -32,6 +32,7 @@ from trioflow import (
     run_workflow,
 )
 from trioflow.abc import Instrument, StepCancelled, StepCompleted, StepErrored, StepStarted
+from trioflow.executors import Threads
 
 # ------------------------------------------------------------------------------------------------------- workflows
 
@@ -92,6 +93,7 @@ class Report(WorkflowEntrypoint):
         step.do("wrong", depends=[len])  # type: ignore[list-item]
         step.do("wrong", depends=users)  # type: ignore[arg-type]
         step.do("wrong", depends="users")  # type: ignore[arg-type]
+        step.do("wrong", executor="threads")  # type: ignore[arg-type]
         step.do("wrong", config={"timeuot": 1})  # type: ignore[arg-type]
         step.do("wrong", config={"retries": {"limit": 1}})  # type: ignore[arg-type]
         step.do(5)  # type: ignore[arg-type]
@@ -99,6 +101,8 @@ class Report(WorkflowEntrypoint):
 
         steps: list[Step[Any]] = [users, count]
         step.do("all of them", depends=steps)(lambda *rest: None)
+        assert_type(step.do("there", executor=Threads(limit=2))(lambda: 1), Step[int])
+        assert_type(step.do("there", executor=trio.to_thread)(lambda: 1), Step[int])
         step.do("in turn", depends=iter(steps))(lambda *rest: None)
         return {"lines": await count()}
 
