@@ -43,3 +43,8 @@ MEMORY_BYTES: Final = Budget(core=600, end=450)
 HANDWRITTEN_ASYNC: Final = Budget(core=0.8, end=0.3)
 HANDWRITTEN_SYNC: Final = Budget(core=0.3, end=0.2)
 IMPORT_MILLISECONDS: Final = Budget(core=50, end=50)
+#: What one thing more than a body costs a step. No promise says so: they are here so that it is noticed when one grows.
+RETRIES_MICROSECONDS: Final = Budget(core=4, end=2)
+TIMEOUT_MICROSECONDS: Final = Budget(core=12, end=8)
+IDLE_MICROSECONDS: Final = Budget(core=0.3, end=0.3)
+RECORDER_MICROSECONDS: Final = Budget(core=25, end=15)

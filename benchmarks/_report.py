@@ -20,7 +20,7 @@ from ._measure import Measured
 
 FLOOR: Final = (
     "floor: bare Trio tasks of the same shape, a cancel scope each; "
-    "for 'by hand' the graphlib runner, for 'size' trioflow itself, for 'import' trio"
+    "for 'by hand' the graphlib runner, for 'size' and 'with' trioflow itself, for 'import' trio"
 )
 
 

@@ -35,8 +35,11 @@ class Spent:
     running: float
 
 
-async def spend(graph: Graph, kinds: Sequence[bodies.Kind]) -> Spent:
-    """Declare and run `graph` once, whose step i is of the kind `kinds[i]`, everything concurrent."""
+async def spend(graph: Graph, kinds: Sequence[bodies.Kind], **extras: Any) -> Spent:
+    """Declare and run `graph` once, whose step i is of the kind `kinds[i]`, everything concurrent.
+
+    `extras` are given to `run_workflow`.
+    """
     functions = bodies.make(graph, kinds)
     names = [f"s{i}" for i in range(len(graph))]
     values = bodies.expected(graph)
@@ -54,7 +57,7 @@ async def spend(graph: Graph, kinds: Sequence[bodies.Kind]) -> Spent:
         await check(steps, values)
         return Spent(declaring, running)
 
-    return await run_workflow(workflow)
+    return await run_workflow(workflow, **extras)
 
 
 def declare(

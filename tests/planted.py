@@ -525,7 +525,241 @@ DOORS: Final = (
     ),
 )  # fmt: skip
 
-FAULTS: Final = {fault.name: fault for fault in (*KERNEL, *LANES, *RUN, *STEP, *NAMES, *DOORS)}
+TIME: Final = (
+    Fault(
+        "doubled_once_more", "an exponential delay is doubled once more",
+        "_policy", "math.ldexp(base, retry - 1)", "math.ldexp(base, retry)",
+    ),
+    Fault(
+        "linear_from_zero", "the first linear delay is none",
+        "_policy", "base * retry if backoff", "base * (retry - 1) if backoff",
+    ),
+    Fault(
+        "cap_first", "max_delay limits the base and not the delay",
+        "_policy",
+        "min(_grown(base, retries.backoff, retry), longest) *",
+        "_grown(min(base, longest), retries.backoff, retry) *",
+    ),
+    Fault(
+        "jitter_lengthens", "jitter makes a delay longer",
+        "_policy", "(1 - retries.jitter * random)", "(1 + retries.jitter * random)",
+    ),
+    Fault(
+        "jitter_of_all", "jitter is all of the delay, whatever was asked for",
+        "_policy", "(1 - retries.jitter * random)", "(1 - random)",
+    ),
+    Fault(
+        "groups_unseen", "a NonRetryableError in a group is tried again",
+        "_policy", "            pending.extend(error.exceptions)", "            pending.extend(error.exceptions[:0])",
+    ),
+    Fault(
+        "one_retry_less", "there is one retry less than asked for",
+        "_step", "attempt <= config.retries.limit", "attempt < config.retries.limit",
+    ),
+    Fault(
+        "retries_while_stopping", "what a body raises while it is being stopped is tried again",
+        "_step", "if step.state == STOPPING or step.run.closed or not", "if step.run.closed or not",
+    ),
+    Fault(
+        "attempts_by_twos", "attempts are counted by twos",
+        "_step",
+        """\
+        attempt += 1
+""",
+        """\
+        attempt += 2
+""",
+    ),
+    Fault(
+        "no_time_is_all_time", "a timeout of nothing is none",
+        "_step",
+        """\
+    if limit is None:
+        return await call
+""",
+        """\
+    if not limit:
+        return await call
+""",
+    ),
+    Fault(
+        "delay_asked_too_late", "the delay function is asked about the attempt that comes",
+        "_step", "(context_of(step, attempt), error)", "(context_of(step, attempt + 1), error)",
+    ),
+    Fault(
+        "delay_shielded", "nobody can leave in a delay",
+        "_step",
+        """\
+        await trio.sleep(delay)
+""",
+        """\
+        with trio.CancelScope(shield=True):
+            await trio.sleep(delay)
+""",
+    ),
+    Fault(
+        "month_of_31", "a month has 31 days",
+        "_time", "2_592_000.0", "2_678_400.0",
+    ),
+    Fault(
+        "year_of_365", "a year has 365 days",
+        "_time", "31_557_600.0", "31_536_000.0",
+    ),
+    Fault(
+        "any_spaces", "number and unit may be on two lines",
+        "_time", ") +({'|'.join", ")\\s+({'|'.join",
+    ),
+    Fault(
+        "no_spaces", "number and unit may stand together",
+        "_time", ") +({'|'.join", ") *({'|'.join",
+    ),
+    Fault(
+        "bool_is_a_number", "True is a millisecond",
+        "_time", "isinstance(value, int | float) and not isinstance(value, bool)", "isinstance(value, int | float)",
+    ),
+    Fault(
+        "seconds_for_milliseconds", "a number is seconds",
+        "_time", "return duration / 1_000 + 0.0", "return duration + 0.0",
+    ),
+    Fault(
+        "last_waits_first", "who waits last is served first",
+        "_mailbox", "waiting.popitem(last=False)", "waiting.popitem(last=True)",
+    ),
+    Fault(
+        "last_sent_first", "what was sent last is taken first",
+        "_mailbox", "event = events.popleft()", "event = events.pop()",
+    ),
+    Fault(
+        "cancelled_takes", "who is cancelled takes an event",
+        "_mailbox",
+        """\
+        await checkpoint_if_cancelled()
+        if self._closed""",
+        "        if self._closed",
+    ),
+    Fault(
+        "kept_of_one", "of the events of one type only the latest is kept",
+        "_mailbox",
+        "            self._events.setdefault(event_type, deque()).append(event)",
+        "            self._events[event_type] = deque([event])",
+    ),
+    Fault(
+        "epoch_of_trio", "the wall clock forgets when the run began",
+        "_sleep",
+        "return self.start_in_trio + (when - self.start).total_seconds()",
+        "return (when - self.start).total_seconds()",
+    ),
+    Fault(
+        "now_stands_still", "the wall clock stands still",
+        "_sleep", "trio.current_time() - self.start_in_trio)", "0.0)",
+    ),
+    Fault(
+        "awaited_reported", "what was awaited is reported",
+        "_waits",
+        """\
+            self._unawaited.pop(self, None)
+""",
+        """\
+            pass
+""",
+    ),
+    Fault(
+        "line_of_the_function", "what was forgotten is reported at the function's first line",
+        "_declare", "frame.f_lineno)", "frame.f_code.co_firstlineno)",
+    ),
+    Fault(
+        "timeout_of_wait_ignored", "a wait waits for 24 hours",
+        "_declare", "seconds = seconds_of(timeout, what=", "seconds = 86_400.0 + 0 * seconds_of(timeout, what=",
+    ),
+    Fault(
+        "pause_not_kept", "a sleep that an earlier attempt has slept through is slept again",
+        "_waits",
+        """\
+        pause.pauses.kept[key] = result
+""",
+        """\
+        pass
+""",
+    ),
+    Fault(
+        "pause_counts_on", "a later attempt counts its sleeps on from the one before",
+        "_waits",
+        """\
+        self._counts.clear()
+""",
+        """\
+        pass
+""",
+    ),
+    Fault(
+        "kept_moment_is_past", "a moment that an earlier attempt has waited for is refused as past",
+        "_sleep", "if when < now and not over:", "if when < now:",
+    ),
+    Fault(
+        "kinds_mixed", "a sleep and a wait of one name are taken for one",
+        "_waits", "key = (pause.kind, *pause.path[-1])", 'key = ("", *pause.path[-1])',
+    ),
+    Fault(
+        "retry_untold", "an attempt that will be tried again is not told of",
+        "_step",
+        """\
+                watch.retried(step, exc, delay)
+""",
+        """\
+                pass
+""",
+    ),
+    Fault(
+        "attempt_left_open", "a cancelled attempt is told of as if it were going on",
+        "_watchers",
+        """\
+    def cancelled(self, step: Step[Any], reason: str) -> None:
+        self._attempts.pop(step, None)
+""",
+        """\
+    def cancelled(self, step: Step[Any], reason: str) -> None:
+""",
+    ),
+    Fault(
+        "after_of_nobody", "what was awaited before is not known",
+        "_run",
+        """\
+        self.latest[next(_code_of(current_task()))] = step
+""",
+        """\
+        pass
+""",
+    ),
+    Fault(
+        "after_of_the_lane", "what a body had awaited is taken for what the next one on its lane had",
+        "_run",
+        """\
+            yield lane.cell
+            return
+""",
+        """\
+            pass
+""",
+    ),
+    Fault(
+        "time_jumps", "virtual time jumps while a thread works",
+        "executors",
+        """\
+            nursery.start_soon(testing.wait_all_tasks_blocked, math.inf)
+""",
+        "",
+    ),
+    Fault(
+        "threads_in_groups", "the error of a thread comes out in a group",
+        "executors", "result = await outcome.acapture(call)", "result = outcome.Value(await call())",
+    ),
+    Fault(
+        "untold_costs", "an instrument that wants nothing is asked all the same",
+        "_watchers", "return watchers if any(watchers._hooks.values()) else None", "return watchers",
+    ),
+)  # fmt: skip
+
+FAULTS: Final = {fault.name: fault for fault in (*KERNEL, *LANES, *RUN, *STEP, *NAMES, *DOORS, *TIME)}
 
 
 # --------------------------------------------------------------------------------------------------------------- judges
@@ -578,7 +812,8 @@ def promises(files: Sequence[str], seed: int) -> Judge:
 #: Tests of promises and those of the rooms that a run uses: the quick ones first, or a fault would take a minute.
 ORDERED: Final = (
     "agreement/test_failure_and_cancellation", "agreement/test_found_missing", "test_lanes", "test_step", "test_declare",
-    "test_sleep", "test_waits", "test_watchers", "test_workflow", "test_views", "test_graph", "test_kernel",
+    "test_sleep", "test_waits", "test_watchers", "test_executors", "test_workflow", "test_views", "test_graph",
+    "test_kernel", "agreement/test_time_and_events", "agreement/test_policy_model",
     "agreement/test_cells_and_runs", "test_names", "agreement/*",
 )  # fmt: skip
 

@@ -19,19 +19,28 @@ import trioflow
 
 PACKAGE = Path(trioflow.__file__).parent
 
+WORKSHOP = (
+    *("spec", "model", "strategies"),
+    *("durations", "timing", "events", "policies"),
+    *("world", "judge", "__init__"),
+)
+
 #: Bottom first. A tuple is a floor of rooms that may import those to their left; a set is one of strangers.
 #: A tuple among strangers is a suite, whose rooms may import those to their left.
 FRONT_DOOR = "__init__"
 FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
-    ("_errors", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel"),
+    ("_errors", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel", "_drawing"),
     ("abc", "_mailbox"),
-    frozenset({"executors"}),
-    ("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run", "_elsewhere", "_declare", "_workflow"),
+    frozenset({"executors", ("_story", "_critical", "_timeline", "trace")}),
+    (
+        *("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run"),
+        *("_elsewhere", "_declare", "_workflow"),
+    ),
     (FRONT_DOOR,),
     frozenset(
         {
             "workers",
-            tuple(f"testing.{room}" for room in ("spec", "model", "strategies", "world", "judge", "__init__")),
+            tuple(f"testing.{room}" for room in WORKSHOP),
         }
     ),
     ("_loading", "cli", "__main__"),
@@ -42,6 +51,9 @@ GROUND = frozenset(FLOORS[0])
 ONLY = {
     "testing.spec": frozenset({"_errors", "_time"}),
     "testing.model": frozenset({"_errors", "_time", "testing.spec"}),
+    "testing.durations": frozenset(),
+    "testing.timing": frozenset({"testing.durations"}),
+    "testing.events": frozenset(),
 }
 
 #: What does I/O, reads a clock, draws lots or starts something, and Trio.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import trioflow
+import trioflow.trace
 from trioflow._watchers import FACTS
 
 ROOT = Path(trioflow.__file__).parent.parent
@@ -53,6 +54,11 @@ PINNED_METHODS = {
     "WorkflowRun.result": "(self)",
     **{f"abc.Instrument.{name}": "(self, fact, /)" for name in FACTS},
     "abc.Executor.run_sync": "(self, fn, /, *args)",
+    "trace.Recorder": "()",
+    **{
+        f"trace.Recorder.{name}": "(self, *, instance_id=None)"
+        for name in ("nodes", "critical_path", "slack", "to_mermaid", "to_dot", "to_chrome_trace")
+    },
 }
 
 #: Made to be extended, so not final.
@@ -70,7 +76,8 @@ def public(module: types.ModuleType) -> dict[str, Any]:
 
 FRONT = public(trioflow)
 PLUGS = {name: thing for name, thing in public(trioflow.abc).items() if thing.__module__ == "trioflow.abc"}
-EVERYTHING = [*FRONT.items(), *PLUGS.items()]
+TRACE = {name: thing for name, thing in public(trioflow.trace).items() if thing.__module__ == "trioflow.trace"}
+EVERYTHING = [*FRONT.items(), *PLUGS.items(), *TRACE.items()]
 
 
 def parameters(fn: Any) -> str:
@@ -100,6 +107,7 @@ def test_what_is_public_is_pinned_or_belongs_to_what_is() -> None:
     assert set(FRONT) == set(PINNED) - {"abc"} | also
     facts = {fact.__name__ for fact in FACTS.values()}
     assert set(PLUGS) == {"Instrument", "Executor", "Fact", "StepFact"} | facts
+    assert set(TRACE) == {"Recorder", "Node"}  # what its `nodes` gives
 
 
 @pytest.mark.parametrize("path", ["Step.name", "Step.status", "Step.reason", "Step.dependencies", "Step.place"])
@@ -109,7 +117,7 @@ def test_what_a_step_shows_is_there(path: str) -> None:
 
 @pytest.mark.parametrize(("name", "thing"), EVERYTHING)
 def test_people_see_where_they_import_it_from(name: str, thing: Any) -> None:
-    assert thing.__module__ == ("trioflow" if name in FRONT else "trioflow.abc")
+    assert thing.__module__ == ("trioflow" if name in FRONT else "trioflow.abc" if name in PLUGS else "trioflow.trace")
     assert thing.__qualname__ == name
 
 
@@ -148,7 +156,7 @@ def test_everything_public_says_what_it_is_for(name: str, thing: Any) -> None:
 def test_facts_are_frozen_and_things_are_compared_by_identity(name: str, thing: Any) -> None:
     if not inspect.isclass(thing) or not hasattr(thing, "__attrs_attrs__"):
         return
-    if name in PLUGS or name in ("StepConfig", "Retries"):
+    if name in PLUGS or name in ("StepConfig", "Retries", "Node"):
         assert thing.__setattr__ is not object.__setattr__, "can be changed"
         assert thing.__eq__ is not object.__eq__, "isn't compared by value"
     else:
@@ -188,12 +196,16 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+#: Nobody pays for them who doesn't import them.
+WHEN_ASKED_FOR = ("trioflow.testing", "trioflow.cli", "trioflow.workers", "trioflow.trace", "trioflow._drawing")
+
+
 @pytest.mark.slow
 def test_importing_trioflow_brings_no_extras_along() -> None:
     loaded = modules_after("import trioflow")
     assert "trioflow.abc" in loaded
     assert not {"hypothesis", "cyclopts", "rich", "pytest", "asyncio", "sqlite3", "unittest", "workers"} & loaded
-    assert not {name for name in loaded if name.startswith(("trioflow.testing", "trioflow.cli", "trioflow.workers"))}
+    assert not {name for name in loaded if name.startswith(WHEN_ASKED_FOR)}
 
 
 # ------------------------------------------------------------------------------------------------------- type checking

@@ -8,9 +8,11 @@ A map of the house. Imports go down only, and a test sees to it.
 
 * Ground floor, values and rules, without Trio: `_errors` what can go wrong · `_time` durations · `_policy` how often and how
   long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
-  `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop
+  `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop · `_drawing` graphs
+  as text that others draw
 * First floor, sockets: `abc` what can be plugged in · `_mailbox` events that come before or after their waiter
-* Second floor, plugs, strangers to one another: `executors` where plain functions are called
+* Second floor, plugs, strangers to one another: `executors` where plain functions are called · `trace` what has happened,
+  kept and shown, by way of `_story` what lasted how long, `_critical` what held up what and `_timeline` slices for a viewer
 * Third floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
   of its body · `_sleep` until when · `_waits` what is awaited beside a step, and must not be forgotten · `_watchers` who is
   told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_elsewhere` a body that is called

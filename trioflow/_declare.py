@@ -105,7 +105,8 @@ class WorkflowStep:
 
         The moment is one of the run's wall clock: the machine's at the start of the run, which `event.timestamp` says,
         and from there on with Trio's time. For the rest it is as `sleep` is. A moment that has passed when this is called
-        is a mistake, as it is with Cloudflare, unless an earlier attempt of the body has slept until then. One that is now, or passes before the await, makes for a pause of no length.
+        is a mistake, as it is with Cloudflare, unless an earlier attempt of the body has slept until then. One that is
+        now, or passes before the await, makes for a pause of no length.
 
         Args:
             name: For people who read a trace.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import random
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -217,6 +216,11 @@ def call_sync(fn: Callable[..., Any], args: Any) -> Any:
     return fn(*args)
 
 
+async def call_either(fn: Callable[..., Any], args: Any) -> Any:
+    value = call_sync(fn, args)
+    return await call_async(itself, (value,)) if is_awaitable(value) else value
+
+
 async def itself(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
@@ -281,12 +285,11 @@ async def attempts(step: Step[Any], config: StepConfig, values: Any) -> Any:
 async def one_attempt(step: Step[Any], values: Any, attempt: int, limit: float | None) -> Any:
     """A body that exceeds its timeout is cancelled; what it returns or raises while it is being stopped counts."""
     fn, args = bound(step, values, attempt)
-    with trio.move_on_after(math.inf if limit is None else limit):
-        if signature_of(step.fn).is_native:
-            return await call_async(fn, args)
-        value = call_sync(fn, args)
-        return await call_async(itself, (value,)) if is_awaitable(value) else value
-    assert limit is not None
+    call = call_async(fn, args) if signature_of(step.fn).is_native else call_either(fn, args)
+    if limit is None:
+        return await call
+    with trio.move_on_after(limit):
+        return await call
     raise WorkflowTimeoutError(
         f"step {step.name!r} ({step.place}): attempt {attempt} took longer than its timeout of {shown_seconds(limit)}",
         step=step.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -74,69 +74,94 @@ class Watchers:
     _hooks: dict[str, list[Any]] = attrs.field(init=False)
     #: The attempt that each body is at.
     _attempts: dict[Step[Any], int] = attrs.field(factory=dict, init=False)
+    #: What every fact about a step says. To count namesakes for each of its facts would cost more than the rest.
+    _abouts: dict[Step[Any], dict[str, Any]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._hooks = {name: [i for i in self.instruments if _overrides(i, name)] for name in FACTS}
 
+    @classmethod
+    def of(cls, instance_id: str, instruments: list[Any]) -> Watchers | None:
+        """None if nobody wants to hear anything: then nothing is told, and nothing is paid for."""
+        watchers = cls(instance_id, instruments)
+        return watchers if any(watchers._hooks.values()) else None
+
     # ----------------------------------------------------------------------------------------------------- the run
 
     def run_started(self, workflow: str, params: object, timestamp: datetime) -> None:
-        self._tell("workflow_started", dict, workflow=workflow, params=params, timestamp=timestamp)
+        self._tell("workflow_started", {}, workflow=workflow, params=params, timestamp=timestamp)
 
     def run_ended(self, error: BaseException | None, output: object) -> None:
         if error is None:
-            self._tell("workflow_completed", dict, output=output)
+            self._tell("workflow_completed", {}, output=output)
         elif isinstance(error, Exception):
-            self._tell("workflow_errored", dict, error=error)
+            self._tell("workflow_errored", {}, error=error)
         else:
-            self._tell("workflow_terminated", dict, reason=_why(error))
+            self._tell("workflow_terminated", {}, reason=_why(error))
 
     # -------------------------------------------------------------------------------------------------------- steps
 
     def started(self, step: Step[Any]) -> None:
-        self._tell("step_started", lambda: {**_about(step), **_started(step)})
+        if not self._hooks["step_started"]:
+            return
+        deps, after = step.dependencies, step.asker.after
+        self._tell(
+            "step_started",
+            self._about(step),
+            depends=tuple([self._about(d)["path"] for d in deps]),
+            concurrent=step.together and len(deps) > 1,
+            after=None if after is None else self._about(after)["path"],
+            config=step.config or DEFAULT,
+        )
 
     def attempt_started(self, step: Step[Any], attempt: int) -> None:
         self._attempts[step] = attempt
-        self._tell("attempt_started", lambda: _about(step), attempt=attempt)
+        self._tell("attempt_started", self._about(step), attempt=attempt)
 
     def retried(self, step: Step[Any], error: Exception, delay: float) -> None:
         """The attempt has failed, and there will be another one in so many seconds."""
         attempt = self._attempts.pop(step)
-        self._tell("attempt_errored", lambda: _about(step), attempt=attempt, error=error, retry_in=delay)
+        self._tell("attempt_errored", self._about(step), attempt=attempt, error=error, retry_in=delay)
 
     def completed(self, step: Step[Any], output: object) -> None:
-        self._tell("attempt_completed", lambda: _about(step), attempt=self._attempts.pop(step))
-        self._tell("step_completed", lambda: _about(step), output=output)
+        self._tell("attempt_completed", self._about(step), attempt=self._attempts.pop(step))
+        self._tell("step_completed", self._about(step), output=output)
 
     def errored(self, step: Step[Any], error: BaseException) -> None:
         attempt = self._attempts.pop(step, None)
         if attempt is not None:
-            self._tell("attempt_errored", lambda: _about(step), attempt=attempt, error=error, retry_in=None)
-        self._tell("step_errored", lambda: _about(step), error=error)
+            self._tell("attempt_errored", self._about(step), attempt=attempt, error=error, retry_in=None)
+        self._tell("step_errored", self._about(step), error=error)
 
     def cancelled(self, step: Step[Any], reason: str) -> None:
         self._attempts.pop(step, None)
-        self._tell("step_cancelled", lambda: _about(step), reason=reason)
+        self._tell("step_cancelled", self._about(step), reason=reason)
 
     def reused(self, step: Step[Any]) -> None:
-        self._tell("step_reused", lambda: _about(step), output=step.value)
+        self._tell("step_reused", self._about(step), output=step.value)
 
     # ---------------------------------------------------------------------------------------------- sleeps and waits
 
     def pause(self, what: str, pause: Pause, **says: object) -> None:
         """A sleep or a wait has "started", say."""
-        self._tell(f"{pause.kind}_{what}", pause.about, **says)
+        self._tell(f"{pause.kind}_{what}", pause.about(), **says)
 
     def pause_reused(self, pause: Pause, output: object) -> None:
-        self._tell("step_reused", pause.about, output=output)
+        self._tell("step_reused", pause.about(), output=output)
 
     # -------------------------------------------------------------------------------------------------------- telling
 
-    def _tell(self, name: str, about: Callable[[], dict[str, Any]], **says: Any) -> None:
+    def _about(self, step: Step[Any]) -> dict[str, Any]:
+        about = self._abouts.get(step)
+        if about is None:
+            path = step.path
+            about = self._abouts[step] = {"step": step.name, "occurrence": path[-1][1], "path": path}
+        return about
+
+    def _tell(self, name: str, about: dict[str, Any], **says: Any) -> None:
         if not self._hooks[name]:
             return
-        fact = FACTS[name](instance_id=self.instance_id, time=trio.current_time(), **about(), **says)
+        fact = FACTS[name](instance_id=self.instance_id, time=trio.current_time(), **about, **says)
         for instrument in list(self._hooks[name]):
             try:
                 getattr(instrument, name)(fact)
@@ -144,21 +169,6 @@ class Watchers:
                 logger.exception("instrument %r raised in %s and is told no more", instrument, name)
                 for hooks in self._hooks.values():
                     hooks[:] = [i for i in hooks if i is not instrument]
-
-
-def _about(step: Step[Any]) -> dict[str, Any]:
-    path = step.path
-    return {"step": step.name, "occurrence": path[-1][1], "path": path}
-
-
-def _started(step: Step[Any]) -> dict[str, Any]:
-    after = step.asker.after
-    return {
-        "depends": tuple(d.path for d in step.dependencies),
-        "concurrent": step.together and len(step.deps) > 1,
-        "after": None if after is None else after.path,
-        "config": step.config or DEFAULT,
-    }
 
 
 def _why(error: BaseException) -> str:

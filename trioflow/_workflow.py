@@ -103,7 +103,7 @@ def _prepare(
             f"instance id {instance_id!r} can't be used: 1 to 100 letters, digits, '_' and '-', the first not a '-'"
         )
     watching = checked_instruments(instruments)
-    watch = Watchers(instance_id, watching) if watching else None
+    watch = Watchers.of(instance_id, watching) if watching else None
     run = Run(instance_id, watch, None if defaults is None else step_config(defaults))
     run.lobby = Home(run)
     event: WorkflowEvent[Any] = WorkflowEvent(

@@ -8,12 +8,20 @@
         check(spec, run_dag(spec, run_workflow=my_run_workflow, seed=seed))
 
 `spec` says what a generated workflow (`DagSpec`) is; `model` works out what ought to happen; `world` runs it on any
-runtime, in virtual time; `judge` judges what was seen; `strategies` draws them, and is the only part that needs the
-extra `testing`.
+runtime, in virtual time; `judge` judges what was seen; `strategies` draws them.
+
+For time and policy there is arithmetic of the same kind: `durations` how long a text is (`exact_seconds`), `timing` when
+the attempts of steps begin and end (`foresee`), `events` which event goes to which wait (`deliver`); `policies` draws
+what they are about. `strategies` and `policies` are the only parts that need the extra `testing`.
 """
 
 from __future__ import annotations
 
+from trioflow.testing.durations import exact_seconds as exact_seconds
+from trioflow.testing.events import ExchangeSpec as ExchangeSpec
+from trioflow.testing.events import SendSpec as SendSpec
+from trioflow.testing.events import WaitSpec as WaitSpec
+from trioflow.testing.events import deliver as deliver
 from trioflow.testing.judge import check as check
 from trioflow.testing.model import Answer as Answer
 from trioflow.testing.model import Prediction as Prediction
@@ -24,6 +32,12 @@ from trioflow.testing.spec import BodyError as BodyError
 from trioflow.testing.spec import DagSpec as DagSpec
 from trioflow.testing.spec import Demand as Demand
 from trioflow.testing.spec import Node as Node
+from trioflow.testing.timing import AttemptSpec as AttemptSpec
+from trioflow.testing.timing import ChainSpec as ChainSpec
+from trioflow.testing.timing import Foresight as Foresight
+from trioflow.testing.timing import PolicySpec as PolicySpec
+from trioflow.testing.timing import StepSpec as StepSpec
+from trioflow.testing.timing import foresee as foresee
 from trioflow.testing.world import Event as Event
 from trioflow.testing.world import Trace as Trace
 from trioflow.testing.world import run_dag as run_dag
