@@ -710,17 +710,6 @@ TIME: Final = (
 """,
     ),
     Fault(
-        "attempt_left_open", "a cancelled attempt is told of as if it were going on",
-        "_watchers",
-        """\
-    def cancelled(self, step: Step[Any], reason: str) -> None:
-        self._attempts.pop(step, None)
-""",
-        """\
-    def cancelled(self, step: Step[Any], reason: str) -> None:
-""",
-    ),
-    Fault(
         "after_of_nobody", "what was awaited before is not known",
         "_run",
         """\

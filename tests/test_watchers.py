@@ -259,6 +259,12 @@ async def test_only_what_is_overridden_is_told(autojump_clock: MockClock, monkey
     assert (only.errors, anything.told) == (["bad"], ["good"])
 
 
+def test_who_wants_nothing_is_as_good_as_nobody() -> None:
+    """Then nothing is asked, and nothing paid for."""
+    assert watchers.Watchers.of("it", [Instrument(), Instrument()]) is None
+    assert watchers.Watchers.of("it", [Instrument(), OnlyErrors()]) is not None
+
+
 async def test_an_iterator_of_instruments_will_do(autojump_clock: MockClock) -> None:
     only = OnlyErrors()
     await run_workflow(good_and_bad, instruments=iter([only]))
@@ -519,8 +525,8 @@ async def test_sleeps_and_waits_are_told_however_they_end(autojump_clock: MockCl
         "7: sleep_completed twice/within",
         "7: step_started twice/inner",
         "7: step_completed twice/inner output=5",
-        "7: step_reused twice/within output=None",
-        "7: step_reused twice/inner output=5",
+        "7: step_reused twice/within kind=sleep output=None",
+        "7: step_reused twice/inner kind=step output=5",
         "7: step_completed twice output=None",
         "7: workflow_completed output=None",
     ]

@@ -89,6 +89,8 @@ class Demand:
         reason = cancelled.reason
         lobby = self.run.lobby.nursery
         if lobby is not None and is_cancelled(lobby.cancel_scope):
+            if cancelled.source == "deadline":
+                return "a deadline of the host has passed"
             return "the host cancelled the run" + (f": {reason}" if reason else "")
         if cancelled.source == "deadline":
             return "a deadline has passed for the one who awaited it"

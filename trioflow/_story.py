@@ -151,8 +151,6 @@ def nodes_of(story: Story) -> Iterator[Node]:
         else:
             node = Node(span.path, ENDS[type(span.over)][1], span.seconds, depends, kind=span.kind)
         nodes[span.kind, span.path] = node
-    for _, fact in story.reused:
-        # It may be a sleep or a wait: if so, and it was recorded, it is there already.
-        if not any((kind, fact.path) in nodes for kind in ("step", "sleep", "wait")):
-            nodes["step", fact.path] = Node(fact.path, "succeeded")
+    for _, fact in story.reused:  # what had been done before anybody recorded
+        nodes.setdefault((fact.kind, fact.path), Node(fact.path, "succeeded", kind=fact.kind))
     yield from nodes.values()

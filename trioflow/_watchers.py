@@ -72,7 +72,7 @@ class Watchers:
     instance_id: str
     instruments: list[Any]
     _hooks: dict[str, list[Any]] = attrs.field(init=False)
-    #: The attempt that each body is at.
+    #: The attempt that each body is at, or was when it was cancelled.
     _attempts: dict[Step[Any], int] = attrs.field(factory=dict, init=False)
     #: What every fact about a step says. To count namesakes for each of its facts would cost more than the rest.
     _abouts: dict[Step[Any], dict[str, Any]] = attrs.field(factory=dict, init=False)
@@ -134,7 +134,6 @@ class Watchers:
         self._tell("step_errored", self._about(step), error=error)
 
     def cancelled(self, step: Step[Any], reason: str) -> None:
-        self._attempts.pop(step, None)
         self._tell("step_cancelled", self._about(step), reason=reason)
 
     def reused(self, step: Step[Any]) -> None:
@@ -147,7 +146,7 @@ class Watchers:
         self._tell(f"{pause.kind}_{what}", pause.about(), **says)
 
     def pause_reused(self, pause: Pause, output: object) -> None:
-        self._tell("step_reused", pause.about(), output=output)
+        self._tell("step_reused", pause.about(), kind=pause.kind, output=output)
 
     # -------------------------------------------------------------------------------------------------------- telling
 

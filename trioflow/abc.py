@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, final
+from typing import Any, Literal, TypeVar, final
 
 import attrs
 
@@ -138,6 +138,8 @@ class StepCancelled(StepFact):
 class StepReused(StepFact):
     """A body that is run again has come to what it had done before: the outcome is kept, nothing is run."""
 
+    #: What it is.
+    kind: Literal["step", "sleep", "wait"] = "step"
     #: The step's output, the event that a wait got, None for a sleep.
     output: object
 
