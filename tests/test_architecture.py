@@ -20,9 +20,21 @@ import trioflow
 PACKAGE = Path(trioflow.__file__).parent
 
 WORKSHOP = (
+    *("schedules", "timekeeping", "turnstile", "gated", "comparing", "timeline", "exploring", "determinism"),
     *("spec", "model", "strategies"),
     *("durations", "timing", "events", "policies"),
+    *("selecting", "cues", "doubles", "lookout", "modifiers", "faults", "virtually", "showing"),
     *("world", "judge", "__init__"),
+)
+
+CLOUDFLARE = (
+    *("env", "values", "forms", "messages", "fetching", "js", "profile", "entrypoints", "installing", "__init__"),
+)
+
+#: What the command line consists of, each with one thing in mind.
+FRONT_OF_HOUSE = (
+    *("_wording", "_arguments", "_frames", "_streams", "_board", "_advice", "_report"),
+    *("_view", "_lines", "_feed", "_tree", "_detour", "_live", "_treeview", "_console", "_interrupt", "_files"),
 )
 
 #: Bottom first. A tuple is a floor of rooms that may import those to their left; a set is one of strangers.
@@ -33,17 +45,18 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
     ("abc", "_mailbox"),
     frozenset({"executors", ("_story", "_critical", "_timeline", "trace")}),
     (
-        *("_trio_private", "_step", "_sleep", "_waits", "_watchers", "_lanes", "_run"),
+        *("_trio_private", "_asyncio_driver", "_asyncio_loop", "_asyncio"),
+        *("_step", "_sleep", "_waits", "_watchers", "_lanes", "_run"),
         *("_elsewhere", "_declare", "_workflow"),
     ),
     (FRONT_DOOR,),
     frozenset(
         {
-            "workers",
+            tuple(f"workers.{room}" for room in CLOUDFLARE),
             tuple(f"testing.{room}" for room in WORKSHOP),
         }
     ),
-    ("_loading", "cli", "__main__"),
+    ("_loading", "_bindings", "_sketch", *FRONT_OF_HOUSE, "cli", "__main__"),
 )
 GROUND = frozenset(FLOORS[0])
 
@@ -145,7 +158,7 @@ def targets(rooms: dict[str, Path], name: str) -> Iterator[tuple[int, str]]:
         if top != "trioflow":
             continue
         room = f"{inner}.{wanted}" if inner and wanted else inner or wanted or FRONT_DOOR
-        if room not in rooms and wanted:  # not a module, so something out of one
+        if not {room, f"{room}.__init__"} & rooms.keys() and wanted:  # not a module, so something out of one
             room = inner or FRONT_DOOR
         if f"{room}.__init__" in rooms:
             room = f"{room}.__init__"
@@ -300,11 +313,12 @@ def copy(tmp_path: Path) -> Path:
         ("_run", "from . import run_workflow", "_run imports __init__"),
         ("_workflow", "from .testing.model import predict", "_workflow imports testing.model"),
         ("_workflow", "from .testing import model", "_workflow imports testing.model"),
-        ("__init__", "from . import workers", "__init__ imports workers"),
-        ("workers", "from .testing.world import check", "workers imports testing.world"),
+        ("__init__", "from . import workers", "__init__ imports workers.__init__"),
+        ("workers.js", "from ..testing.world import check", "workers.js imports testing.world"),
+        ("workers.values", "from . import js", "workers.values imports workers.js"),
         ("testing.model", "from .._graph import find_cycle", "testing.model imports _graph"),
         ("testing.model", "from . import world", "testing.model imports testing.world"),
-        ("testing.world", "from .. import workers", "testing.world imports workers"),
+        ("testing.world", "from .. import workers", "testing.world imports workers.__init__"),
         ("_loading", "from .cli import main", "_loading imports cli"),
         ("_step", "from ._nowhere import x", "_step imports _nowhere"),
     ],

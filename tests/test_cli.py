@@ -1,134 +1,19 @@
-"""`trioflow run`: what a person at a terminal sees, and what a script can rely on."""
+"""`trioflow run` and `trioflow graph`: what a script can rely on."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import attrs
 import pytest
+from command_line import DIAMOND, Done, flow, here, main
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioflow import cli
-from trioflow.abc import StepErrored
 
-ROOT = Path(__file__).parents[1]
-
-slow = pytest.mark.slow  # starts an interpreter
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current directory."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@attrs.frozen
-class Done:
-    status: object
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        """What stands on standard error, without the times."""
-        return [re.sub(r"^ +\d+\.\d{3}  |  \d+\.\d{3} s$", "", line).rstrip() for line in self.err.splitlines()]
-
-    @property
-    def report(self) -> list[str]:
-        """The lines from the error on."""
-        lines = self.err.splitlines()
-        first = next(i for i, line in enumerate(lines) if line.startswith("error: "))
-        return lines[first:]
-
-
-#: What the command is in an interpreter of its own, where standard output is buffered as usual.
-COMMAND = [sys.executable, "-m", "trioflow"]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-ENVIRONMENT["PYTHONPATH"] = str(ROOT)
-
-
-def command(*args: str, **variables: str) -> Done:
-    """The real command line."""
-    done = subprocess.run(
-        [*COMMAND, *args], env=ENVIRONMENT | variables, capture_output=True, text=True, check=False, timeout=60
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-def started(*args: str) -> subprocess.Popen[str]:
-    """The same, while it runs."""
-    return subprocess.Popen(
-        [*COMMAND, *args],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )
-
-
-def main(*args: str) -> Done:
-    """The same in this interpreter."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            status: object = cli.main(args)
-        except SystemExit as exc:
-            status = exc.code
-    return Done(status, out.getvalue(), err.getvalue())
-
-
-def flow(body: str, name: str = "flow.py") -> str:
-    """A file with a workflow whose function consists of these lines."""
-    lines = "\n".join("    " + line for line in body.strip("\n").splitlines())
-    Path(name).write_text(f"import trio\n\nasync def main(event, step):\n{lines}\n", encoding="utf-8")
-    return name
-
-
-DIAMOND = """
-@step.do()
-async def top(): return 1
-@step.do(depends=[top])
-async def left(x): return x + 1
-@step.do(depends=[top])
-async def right(x): return x + 2
-@step.do(depends=[left, right], concurrent=True)
-async def bottom(a, b): return [a, b]
-return await bottom()
-"""
-
-# `stock` fails; `charge` is stopped for it; `receipt` and `mail` needed it; nobody needs `spare`.
-ORDER = """
-@step.do("load cart")
-async def cart(): return ["lamp"]
-@step.do("charge card", depends=[cart])
-async def charge(items): await trio.sleep_forever()
-@step.do("reserve stock", depends=[cart])
-async def stock(items):
-    await trio.lowlevel.checkpoint()
-    raise LookupError(f"no {items[0]} left")
-@step.do("receipt", depends=[charge, stock], concurrent=True)
-async def receipt(a, b): ...
-@step.do("mail", depends=[receipt])
-async def mail(r): ...
-@step.do("spare")
-async def spare(): ...
-await mail()
-"""
-
-
-# ------------------------------------------------------------------------------------------------------ it succeeds
+__all__ = ["here"]  # a fixture
 
 
 def test_the_result_is_json_on_standard_output_and_the_steps_are_told_on_standard_error() -> None:
@@ -139,23 +24,6 @@ def test_the_result_is_json_on_standard_output_and_the_steps_are_told_on_standar
     assert done.lines[6:] == ["started    bottom", "done       bottom", "4 steps: 4 done"]
     for line in done.err.splitlines()[:-1]:
         assert re.fullmatch(r" *\d+\.\d{3}  (started |done    ) +\w+( {19,}\d+\.\d{3} s)?", line), line
-
-
-@slow
-def test_the_command_does_the_same_in_a_process_of_its_own() -> None:
-    done = command("run", flow("print('hello', event.payload)\n" + DIAMOND), "--params", '{"a": 1}')
-    assert (done.status, done.out) == (0, "hello {'a': 1}\n[2, 3]\n")
-    assert done.lines[-1] == "4 steps: 4 done"
-
-
-@slow
-def test_the_example_runs_its_readers_at_the_same_time() -> None:
-    done = command("run", str(ROOT / "examples" / "diamond.py"), "--params", '{"top": 2}')
-    assert done.status == 0
-    assert json.loads(done.out.splitlines()[-1]) == {"the": 13, "and": 7}
-    assert {"started    read the first half", "started    read the second half"} == set(done.lines[2:4])
-    assert {"done       read the first half", "done       read the second half"} == set(done.lines[4:6])
-    assert done.lines[-1] == "4 steps: 4 done"
 
 
 def test_no_result_is_null_and_no_steps_are_no_steps() -> None:
@@ -188,38 +56,6 @@ def test_params_may_come_from_a_file() -> None:
     assert json.loads(main("run", flow("return event.payload"), "--params", "@params.json").out) == {"a": "ä"}
 
 
-@pytest.mark.parametrize(
-    ("expression", "told", "shown"),
-    [
-        ("[b'x', 1]", "list that JSON can't hold (Object of type bytes is not JSON serializable)", "[b'x', 1]"),
-        ("float('nan')", "float that JSON can't hold (Out of range float values are not JSON compliant", "nan"),
-        ("{(1, 2): 3}", "dict that JSON can't hold (keys must be str, int, float, bool or None, not tuple)", "{(1, 2"),
-    ],
-)
-def test_what_json_cannot_hold_is_shown_as_python_shows_it(expression: str, told: str, shown: str) -> None:
-    done = main("run", flow(f"return {expression}"))
-    assert done.status == 0
-    assert done.out.startswith(shown)
-    assert told in done.lines[-1]
-
-
-def test_a_result_that_cannot_even_be_shown_is_named() -> None:
-    done = main("run", flow("class Shy:\n    def __repr__(self): raise ValueError\nreturn Shy()"))
-    assert done.status == 0
-    assert "Shy object at 0x" in done.out
-
-
-@slow
-def test_a_result_that_standard_output_cannot_spell_is_escaped() -> None:
-    file = flow("return event.payload")
-    assert command("run", file, "--params", '"\\u00e4"', PYTHONIOENCODING="ascii").out == '"\\u00e4"\n'
-    assert command("run", flow("return {'ä'}"), PYTHONIOENCODING="ascii").out == "{'\\xe4'}\n"
-
-
-def test_half_a_character_is_escaped() -> None:
-    assert main("run", flow("return event.payload"), "--params", '"\\ud800"').out == '"\\ud800"\n'
-
-
 def test_steps_of_one_name_are_told_apart_and_long_names_are_cut() -> None:
     done = main(
         "run",
@@ -239,297 +75,11 @@ for name in ["load", "load", "x" * 100]:
     ]
 
 
-@slow
-def test_a_file_written_for_cloudflare_runs_as_it_is() -> None:
-    Path("bakery.py").write_text(
-        """\
-from workers import Response, WorkflowEntrypoint
-
-
-class BakeryWorkflow(WorkflowEntrypoint):
-    async def run(self, event, step):
-        async def await_step(fn):
-            try:
-                return await fn()
-            except TypeError as error:
-                print(f"not today: {error}")
-
-        step.sleep("let it rise", "10 seconds")
-
-        @step.do("weigh flour")
-        async def flour():
-            print("flour weighed")
-            return 2
-
-        @step.do("pour water")
-        async def water():
-            print("water poured")
-            return 3
-
-        @step.do("bake", depends=[flour, water], concurrent=True)
-        async def bake(flour=None, water=None):
-            print(f"bread of {flour + water} parts")
-
-        await await_step(bake)
-
-
-async def on_fetch(request, env):
-    await env.BAKERY.create()
-    return Response("baking", status=202)
-"""
-    )
-    done = command("run", "bakery.py")
-    assert done.status == 0
-    *printed, result = done.out.splitlines()
-    assert sorted(printed[:2]) == ["flour weighed", "water poured"]
-    assert (printed[2:], result) == (["bread of 5 parts"], "null")
-    assert re.search(r"bakery\.py:12: RuntimeWarning: .*'let it rise'.* was never awaited", done.err)
-    assert done.lines[-1] == "3 steps: 3 done"
-
-
-# ----------------------------------------------------------------------------------------------------------- it fails
-
-
-def test_a_failure_names_the_step_what_needed_it_and_the_users_own_lines() -> None:
-    done = main("run", flow(ORDER))
-    assert (done.status, done.out) == (1, "")
-    assert "failed     reserve stock             LookupError: no lamp left" in done.lines
-    assert "cancelled  charge card               step 'reserve stock' failed: LookupError('no lamp left')" in done.lines
-    assert "6 steps: 1 done, 1 failed, 1 cancelled, 3 not started" in done.lines
-    assert done.report == [
-        "error: LookupError: no lamp left",
-        "  step       reserve stock (flow.py:8)",
-        "  needed by  receipt -> mail",
-        "  flow.py:18 in main",
-        "      await mail()",
-        "  flow.py:11 in stock",
-        '      raise LookupError(f"no {items[0]} left")',
-    ]
-
-
-@slow
-def test_the_command_says_the_same_in_a_process_of_its_own() -> None:
-    done = command("run", flow(ORDER))
-    assert (done.status, done.out) == (1, "")
-    assert done.report[:3] == [
-        "error: LookupError: no lamp left",
-        "  step       reserve stock (flow.py:8)",
-        "  needed by  receipt -> mail",
-    ]
-    assert "Traceback" not in done.err
-
-
 def test_python_shows_its_own_traceback_too_if_asked() -> None:
     done = main("run", flow("{}['x']"), "--traceback")
     assert done.report[0] == "error: KeyError: 'x'"
     assert "Traceback (most recent call last):" in done.err
     assert done.err.endswith("KeyError: 'x'\n")
-
-
-def test_an_error_of_run_itself_has_no_step() -> None:
-    assert main("run", flow("raise ValueError")).report == [
-        "error: ValueError",
-        "  flow.py:4 in main",
-        "      raise ValueError",
-    ]
-
-
-def test_a_long_chain_and_a_deep_stack_are_cut_in_the_middle() -> None:
-    done = main(
-        "run",
-        flow(
-            """
-def dig(n):
-    return dig(n - 1) if n else 1 / 0
-@step.do("s0")
-async def last(): dig(50)
-for i in range(1, 21):
-    @step.do(f"s{i}", depends=[last])
-    async def last(x): ...
-await last()
-"""
-        ),
-    )
-    assert done.report == [
-        "error: ZeroDivisionError: division by zero",
-        "  step       s0 (flow.py:6)",
-        "  needed by  s1 -> s2 -> (16 more) -> s19 -> s20",
-        "  flow.py:11 in main",
-        "      await last()",
-        "  ... 49 more ...",
-        "  flow.py:5 in dig",
-        "      return dig(n - 1) if n else 1 / 0",
-        "  flow.py:5 in dig",
-        "      return dig(n - 1) if n else 1 / 0",
-        "  flow.py:5 in dig",
-        "      return dig(n - 1) if n else 1 / 0",
-    ]
-
-
-def test_the_chain_goes_on_through_a_body_that_awaited_the_step() -> None:
-    done = main(
-        "run",
-        flow(
-            """
-@step.do()
-async def outer():
-    @step.do()
-    async def inner(): raise KeyError("x")
-    @step.do(depends=[inner])
-    async def middle(x): ...
-    await middle()
-@step.do(depends=[outer])
-async def end(x): ...
-await end()
-"""
-        ),
-    )
-    assert done.report[1:3] == ["  step       inner (flow.py:6)", "  needed by  middle -> outer -> end"]
-
-
-def test_what_else_failed_and_what_caused_it_is_told() -> None:
-    done = main(
-        "run",
-        flow(
-            """
-@step.do()
-async def one():
-    try: await trio.sleep_forever()
-    finally: raise OSError("could not\\nclean up")
-@step.do()
-async def two():
-    await trio.lowlevel.checkpoint()
-    try: {}["key"]
-    except KeyError as exc: raise ValueError("bad") from exc
-@step.do(depends=[one, two], concurrent=True)
-async def both(a, b): ...
-await both()
-"""
-        ),
-    )
-    assert done.report[0] == "error: ValueError: bad"
-    assert "  caused by  KeyError: 'key'  [flow.py:11 in two]" in done.report
-    assert any(line.startswith("  note       step 'one'") and "OSError" in line for line in done.report)
-
-
-def test_what_was_being_handled_is_told_and_which_step_had_raised_it() -> None:
-    done = main(
-        "run",
-        flow(
-            """
-@step.do()
-async def charge(): raise KeyError("card")
-try: await charge()
-except KeyError: raise ValueError("no order")
-"""
-        ),
-    )
-    assert done.report[0] == "error: ValueError: no order"
-    assert "  handling   KeyError: 'card'  [step charge, flow.py:5 in charge]" in done.report
-    assert not any("step       " in line for line in done.report)
-
-
-def test_causes_in_a_circle_end() -> None:
-    done = main("run", flow("a, b = ValueError('a'), ValueError('b')\na.__cause__, b.__cause__ = b, a\nraise a"))
-    assert [line for line in done.report if "caused by" in line] == ["  caused by  ValueError: b"]
-
-
-def test_a_group_shows_its_members_each_with_its_place() -> None:
-    done = main(
-        "run",
-        flow(
-            """
-async def fail(n): raise ValueError(f"number {n}")
-@step.do()
-async def all():
-    async with trio.open_nursery() as nursery:
-        for n in range(3): nursery.start_soon(fail, n)
-await all()
-"""
-        ),
-    )
-    assert done.report[0] == "error: ExceptionGroup: Exceptions from Trio nursery (3 sub-exceptions)"
-    assert done.report[1] == "  step       all (flow.py:5)"
-    assert sorted(done.report[2:5]) == [f"  - ValueError: number {n}  [flow.py:4 in fail]" for n in range(3)]
-    assert done.report[5:] == [
-        "  flow.py:9 in main",
-        "      await all()",
-        "  flow.py:7 in all",
-        "      async with trio.open_nursery() as nursery:",
-    ]
-
-
-def test_a_group_of_one_shows_where_that_one_was_raised() -> None:
-    Path("outside.py").write_text(
-        "import trio\nasync def call(fn):\n    async def inner(): fn()\n"
-        "    async with trio.open_nursery() as nursery:\n        nursery.start_soon(inner)\n"
-    )
-    try:
-        done = main("run", flow("def fail(): raise ValueError('alone')\nfrom outside import call\nawait call(fail)"))
-    finally:
-        sys.modules.pop("outside", None)
-    assert done.report[1] == "  - ValueError: alone  [flow.py:4 in fail]"
-    assert done.report[-2:] == ["  flow.py:4 in fail", "      def fail(): raise ValueError('alone')"]
-
-
-def test_an_error_without_a_line_of_the_users_own_shows_the_librarys() -> None:
-    Path("flow.py").write_text("import random\nmain = random.sample\n")  # of (event, step)
-    done = main("run", "flow.py:main")
-    assert done.report[0].startswith("error: TypeError: Population must be a sequence")
-    assert re.search(r"random\.py:\d+ in sample$", done.report[1])
-
-
-def nested(depth: int, error: BaseException) -> None:
-    if depth:
-        nested(depth - 1, error)
-    raise error
-
-
-class Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-def with_extras(error: Exception, notes: list[str], cause: Exception | None) -> Exception:
-    for note in notes:
-        error.add_note(note)
-    error.__cause__ = cause
-    return error
-
-
-leaves = st.builds(lambda cls, text: cls(text), st.sampled_from([ValueError, KeyError, OSError, Mute]), st.text())
-trees = st.recursive(
-    leaves, lambda inner: st.builds(ExceptionGroup, st.text(), st.lists(inner, min_size=1)), max_leaves=20
-)
-errors = st.builds(with_extras, trees, st.lists(st.text(), max_size=20), st.none() | leaves)
-
-
-@settings(deadline=None)
-@given(errors, st.integers(0, 30), st.none() | st.text(min_size=1))
-def test_a_report_has_at_most_twelve_lines_whatever_is_raised(error: Exception, depth: int, step: str | None) -> None:
-    progress = cli.Progress()
-    if step is not None:
-        progress.errors.append(
-            StepErrored(instance_id="i", step=step, occurrence=1, path=((step, 1),), time=0.0, error=error)
-        )
-    try:
-        nested(depth, error)
-    except Exception as exc:
-        lines = cli.report(exc, progress)
-    assert 3 <= len(lines) <= 12
-    assert lines[0].startswith(f"error: {type(error).__name__}")
-    assert all(line.isprintable() and line.strip() and len(line) < 520 for line in lines)
-    assert any("in nested" in line for line in lines)  # there is always room for a place
-    assert not any("trioflow/" in line or "site-packages" in line for line in lines)
-
-
-def test_notes_that_are_none_are_passed_over() -> None:
-    error = ValueError("x")
-    error.__notes__ = 5  # type: ignore[assignment]
-    assert cli.report(error, cli.Progress()) == ["error: ValueError: x"]
-
-
-# ------------------------------------------------------------------------------------------------------ wrong usage
 
 
 def test_usage_errors_end_with_status_2_and_say_what_is_wrong() -> None:
@@ -598,16 +148,6 @@ def test_a_file_that_is_not_there_or_does_not_parse_is_a_usage_error() -> None:
     assert main("run", "flow.py").err.splitlines()[0] == "trioflow: flow.py:1:7: SyntaxError: invalid syntax"
 
 
-@slow
-def test_usage_errors_are_told_by_the_command_too() -> None:
-    Path("flow.py").write_text("raise ValueError('at once')\n")
-    for args in (["run"], ["run", "gone.py"], ["run", "flow.py"], ["run", "flow.py", "--parms=1"]):
-        done = command(*args)
-        assert (done.status, done.out) == (2, "")
-        assert done.err.startswith("trioflow: ")
-        assert "Traceback" not in done.err
-
-
 def test_help_and_version_are_results(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "FILE[:NAME]" in main("run", "--help").out
     assert main("--help").status == 0
@@ -622,59 +162,6 @@ def test_the_version_of_a_source_tree_is_unknown(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(cli.importlib.metadata, "version", not_found)
     assert main("--version").out == "unknown, not installed\n"
-
-
-@slow
-def test_without_its_extra_the_command_says_how_to_get_it() -> None:
-    program = "import runpy, sys; sys.modules['cyclopts'] = None; runpy.run_module('trioflow', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r'trioflow: .*pip install "trioflow\[cli\]"\n', done.stderr)
-
-
-# -------------------------------------------------------------------------------------------------------- interrupted
-
-WAITING = """
-print("working", flush=True)
-@step.do()
-async def polite():
-    try: await trio.sleep_forever()
-    finally: print("tidied up")
-@step.do()
-async def other(): await trio.sleep_forever()
-@step.do(depends=[polite, other], concurrent=True)
-async def both(a, b): ...
-await both()
-"""
-
-
-def interrupted(file: str, begun: int) -> Done:
-    """The command, and a real SIGINT when so many steps have begun."""
-    with started("run", file) as process:
-        try:
-            assert process.stderr is not None
-            told = "".join(process.stderr.readline() for _ in range(begun))
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    return Done(process.returncode, out, told + err)
-
-
-@slow
-def test_ctrl_c_stops_the_steps_tidily_and_ends_with_130() -> None:
-    done = interrupted(flow(WAITING), begun=2)
-    assert (done.status, done.out) == (130, "working\ntidied up\n")
-    # Why is left open: Trio raises it in a body, if it is just in one.
-    assert sorted(line.split()[1] for line in done.lines if line.startswith("cancelled ")) == ["other", "polite"]
-    assert done.lines[-2:] == ["3 steps: 2 cancelled, 1 not started", "trioflow: interrupted"]
-    assert "Traceback" not in done.err
 
 
 def test_steps_that_ctrl_c_has_stopped_say_so() -> None:
@@ -712,41 +199,6 @@ await waiting()
     assert done.lines[-1] == "trioflow: interrupted"
 
 
-@slow
-def test_ctrl_c_gets_a_sync_body_out_of_its_loop() -> None:
-    body = """
-import sys
-@step.do()
-def spin():
-    print("spinning", file=sys.stderr, flush=True)
-    while True: pass
-await spin()
-"""
-    done = interrupted(flow(body), begun=2)
-    assert (done.status, done.out) == (130, "")
-    assert done.lines[1:] == [
-        "spinning",
-        "cancelled  spin                      the run was ended from within it",
-        "1 step: 1 cancelled",
-        "trioflow: interrupted",
-    ]
-
-
-@slow
-def test_an_error_of_a_clean_up_after_ctrl_c_is_told_and_the_status_is_130() -> None:
-    body = WAITING.replace('print("tidied up")', 'raise OSError("disk is gone")')
-    done = interrupted(flow(body), begun=2)
-    assert done.status == 130
-    assert "OSError: disk is gone" in done.err
-    assert "trioflow: interrupted" in done.lines
-
-
-@slow
-def test_ctrl_c_while_the_file_is_loaded_ends_with_130() -> None:
-    Path("flow.py").write_text("import sys\nprint('loading', file=sys.stderr, flush=True)\nwhile True: pass\n")
-    assert interrupted("flow.py", begun=1) == Done(130, "", "loading\ntrioflow: interrupted\n")
-
-
 def test_an_interrupt_while_the_file_is_loaded_is_no_error_of_the_file() -> None:
     Path("flow.py").write_text("raise KeyboardInterrupt\n")
     assert main("run", "flow.py") == Done(130, "", "trioflow: interrupted\n")
@@ -778,81 +230,154 @@ def test_a_workflow_that_exits_chooses_the_status() -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------ streams
+# ------------------------------------------------------------------------------------------------- time and events
 
 
-@slow
-@pytest.mark.parametrize("body", ["return 'x' * 100_000", "print('x')\nreturn 1", "print('x')\nraise ValueError"])
-def test_a_reader_that_has_gone_causes_no_traceback(body: str) -> None:
-    with started("run", flow(body)) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        err = process.stderr.read()
-    assert process.returncode == (1 if "raise" in body else 0)
-    assert "Traceback" not in err
-    assert "BrokenPipe" not in err
+def test_virtual_time_takes_none_and_is_said_to_be_virtual() -> None:
+    done = main("run", flow("await step.sleep('a year', '1 year')\nreturn 1"), "--virtual-time")
+    assert (done.status, done.out) == (0, "1\n")
+    assert done.err.splitlines()[0].startswith("trioflow: virtual time: ")
 
 
-@slow
-def test_nobody_reading_standard_error_does_not_stop_the_workflow() -> None:
-    with started("run", flow(DIAMOND)) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stderr.close()
-        out = process.stdout.read()
-    assert (process.returncode, out) == (0, "[2, 3]\n")
+WAITS = """
+first = await step.wait_for_event("first", "go", timeout="1 hour")
+started = trio.current_time()
+second = await step.wait_for_event("second", "go", timeout="1 hour")
+return [first.payload, second.payload, trio.current_time() - started]
+"""
 
 
-@slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_result_that_cannot_be_written_is_a_failure() -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*COMMAND, "run", flow("return 1")],
-            env=ENVIRONMENT,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "trioflow: the output can't be written: [Errno 28] No space left on device"
+def test_events_are_sent_when_they_are_due() -> None:
+    done = main("run", flow(WAITS), "--virtual-time", "--event", "go=2@30", "--event", 'go="now"')
+    assert (done.status, done.out) == (0, '["now", 2, 30.0]\n')
+    assert "trioflow: --event" not in done.err
 
 
-class Gone(io.StringIO):
-    """A stream whose reader has gone, in this process."""
-
-    def __init__(self, error: Callable[[], Exception]) -> None:
-        super().__init__()
-        self.error = error
-
-    def flush(self) -> None:
-        raise self.error()
-
-
-@pytest.mark.parametrize(("error", "status"), [(BrokenPipeError, 0), (OSError, 1), (ValueError, 1)])
-def test_what_standard_output_does_decides(error: type[Exception], status: int) -> None:
-    err = io.StringIO()
-    with redirect_stdout(Gone(error)), redirect_stderr(err):
-        assert cli.main(["run", flow("return 1")]) == status
-    assert ("can't be written" in err.getvalue()) == (status == 1)
+def test_events_that_nobody_got_are_told() -> None:
+    args = [word for text in ("go", "go@1", "go@2", "stop", "late@1 day") for word in ("--event", text)]
+    done = main("run", flow(WAITS + "\nawait trio.sleep(0)"), "--virtual-time", *args)
+    assert done.status == 0
+    assert [line for line in done.err.splitlines() if "--event" in line] == [
+        "trioflow: --event stop: nobody has taken it",
+        "trioflow: --event go: not sent, since the run was over before 2 s",
+        "trioflow: --event late: not sent, since the run was over before 1 d",
+    ]
+    done = main("run", flow("raise ValueError"), "--event", "go")
+    assert "trioflow: --event go: nobody has taken it" in done.err.splitlines()
+    assert done.status == 1
 
 
-def test_what_is_written_after_the_reader_has_gone_goes_nowhere() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w") as gone, redirect_stdout(gone), redirect_stderr(gone):
-        assert cli.main(["run", flow("print('a')\n" + DIAMOND)]) == 0
-        print("more", flush=True)
+def test_an_event_for_a_run_that_is_just_over_is_not_sent() -> None:
+    body = """
+@step.do()
+async def slow():
+    try: await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True): await trio.sleep(10)
+async def stranger():
+    try: await slow()
+    except BaseException: pass
+trio.lowlevel.spawn_system_task(stranger)
+await trio.sleep(1)
+"""
+    done = main("run", flow(body), "--virtual-time", "--event", "go@5")
+    assert done.status == 0
+    assert "trioflow: --event go: not sent, since the run was over before 5 s" in done.err.splitlines()
 
 
-def test_closed_streams_are_no_obstacle() -> None:
-    out = io.StringIO()
-    with redirect_stdout(out), redirect_stderr(None):
-        assert cli.main(["run", flow(DIAMOND)]) == 0
-    assert out.getvalue() == "[2, 3]\n"
-    err = io.StringIO()
-    with redirect_stdout(None), redirect_stderr(err):
-        assert cli.main(["run", flow(DIAMOND)]) == 0
-    assert "4 steps: 4 done" in err.getvalue()
+def test_what_is_no_event_is_a_usage_error() -> None:
+    done = main("run", flow("print('begun')"), "--event", "go={")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("trioflow: --event go={: what follows the = is no JSON: ")
+
+
+# ---------------------------------------------------------------------------------------------------------- the graph
+
+
+def test_the_graph_is_printed_and_no_step_is_run() -> None:
+    done = main("graph", flow(DIAMOND.replace("return 1", "print('run')")))
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("flowchart ")
+    assert done.out.endswith("\n")
+    assert not done.out.endswith("\n\n")
+    assert done.out.count("-->") == 4
+    assert "run" not in done.out
+
+
+def test_what_the_workflow_prints_is_not_in_the_drawing() -> None:
+    done = main("graph", flow("print('hello')\n" + DIAMOND))
+    assert done.out.startswith("flowchart TD")
+    assert done.err == "hello\n"
+
+
+def test_the_graph_for_graphviz() -> None:
+    assert main("graph", flow(DIAMOND), "--dot").out.startswith("digraph")
+
+
+def test_a_graph_that_depends_on_results_is_drawn_as_far_as_it_is_known() -> None:
+    body = """
+@step.do()
+async def count(): return 3
+for i in range(await count()):
+    @step.do(f"part {i}")
+    async def part(): ...
+    await part()
+"""
+    done = main("graph", flow(body))
+    assert done.status == 1
+    assert "count" in done.out
+    assert done.err.startswith("trioflow: ")
+    assert "flow.py:6" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_the_graph_may_depend_on_the_params() -> None:
+    file = flow(
+        "for i in range(event.payload['n']):\n    @step.do(f'part {i}')\n    async def part(): ...\n    await part()"
+    )
+    done = main("graph", file, "--params", '{"n": 3}')
+    assert (done.status, done.out.count("part")) == (0, 3)
+
+
+def test_mistakes_of_a_graph_are_usage_errors_too() -> None:
+    assert main("graph", "gone.py") == Done(2, "", "trioflow: there is no file 'gone.py'\n")
+    assert main("graph", flow("pass"), "--params", "{").status == 2
+
+
+def test_a_graph_that_nobody_can_read_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "print_text", lambda text: False)
+    assert main("graph", flow("pass")).status == 1
+
+
+# -------------------------------------------------------------------------------------------------------- the bindings
+
+BOUND = """
+from workers import WorkflowEntrypoint
+class Flow(WorkflowEntrypoint):
+    async def run(self, event, step):
+        return [self.env.NAME, self.env.SIZES]
+"""
+
+
+def test_bindings_are_found_in_env() -> None:
+    Path("bound.py").write_text(BOUND)
+    Path("stand_ins.py").write_text("env = {'NAME': 'of the file', 'SIZES': 3}\n")
+    assert main("run", "bound.py", "--env", "NAME=n", "--env", "SIZES:=[1, 2]").out == '["n", [1, 2]]\n'
+    assert main("run", "bound.py", "--env", "stand_ins.py", "--env", "NAME=n").out == '["n", 3]\n'
+
+
+def test_a_binding_that_nobody_gave_is_named_with_how_to_give_it() -> None:
+    Path("bound.py").write_text(BOUND)
+    done = main("run", "bound.py", "--env", "NAME=n")
+    assert done.status == 1
+    assert "SIZES" in done.err
+    assert "--env SIZES=" in done.err
+
+
+def test_what_cannot_be_bound_is_a_wrong_command() -> None:
+    done = main("run", flow("pass"), "--env", "nowhere.py")
+    assert (done.status, done.out) == (2, "")
+    assert "--env nowhere.py: there is no file" in done.err
+    done = main("run", flow("pass"), "--env", "A=1")
+    assert (done.status, done.out) == (2, "")
+    assert "env is for workflow classes" in done.err

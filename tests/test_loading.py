@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trioflow import run_workflow
+from trioflow import run_workflow, workers
 from trioflow._loading import LoadError, load_workflow, newer_python, shown
 
 CLASS = "from trioflow import WorkflowEntrypoint\nclass {}(WorkflowEntrypoint):\n    def run(self, event, step): ...\n"
@@ -30,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def write(path: str, text: str | bytes) -> str:
-    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).parent.mkdir(exist_ok=True, parents=True)
     Path(path).write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
@@ -92,10 +92,31 @@ def test_a_name_that_is_no_workflow_is_refused() -> None:
     assert problem("a.py:x") == "a.py:x is no workflow: it is int, not a class or a function"
     assert problem("a.py:C") == "a.py:C is a class that doesn't derive from WorkflowEntrypoint"
     assert problem("a.py:gone") == "a.py has no 'gone'; it has:\n  a.py:go"
-    assert problem("a.py:") == "'' can't be the name of a workflow in a.py: write FILE or FILE:NAME"
-    assert problem("a.py:1x").startswith("'1x' can't be the name")
+    assert problem("a.py:") == "'' can't be a name in a.py: write FILE or FILE:NAME"
+    assert problem("a.py:1x").startswith("'1x' can't be a name")
     write("b.py", "x = 3\n")
     assert problem("b.py:gone") == "b.py has no 'gone', nor any other workflow"
+
+
+WORKER = """
+from workers import WorkerEntrypoint, WorkflowEntrypoint
+class Default(WorkerEntrypoint):
+    async def fetch(self, request): await self.env.FLOW.create()
+def on_fetch(request, env): ...
+def helper(): ...
+"""
+
+
+def test_of_a_file_without_a_workflow_its_handlers_are_named() -> None:
+    with workers.install():
+        said = problem(write("a.py", WORKER))
+        assert (
+            "; all it has is handlers (Default, on_fetch), which only a server calls, and trioflow has none yet" in said
+        )
+        assert problem("a.py:Default").startswith("a.py:Default is a handler, which only a server calls")
+        assert problem("a.py:on_fetch").startswith("a.py:on_fetch is a handler, which only a server calls")
+        target = write("b.py", WORKER + "class Flow(WorkflowEntrypoint):\n    def run(self, event, step): return 1\n")
+        assert result(target) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- the file
@@ -156,6 +177,123 @@ def test_the_current_directory_is_searched_too_as_with_python_m() -> None:
         "package_here/entry.py", "from package_here.models import VALUE\ndef go(event, step): return VALUE\n"
     )
     assert result(target) == 6
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What a test's project imports is not there for the next one."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+PROJECT = {
+    "project/src/models.py": "class User: ...\n",
+    "project/src/utils.py": "from src.models import User\nimport src.entry\ndef limit(): return src.entry.LIMIT\n",
+    "project/src/filter.py": "import entry\ndef keep(): return entry.LIMIT\n",
+    "project/lib/app.py": "NAME = 'app'\n",
+}
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("start", ["import filter, models\n", "import filter\nfrom . import models\n"])
+def test_a_file_in_src_is_one_module_by_whatever_name_it_is_imported(
+    start: str, elsewhere: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, text in PROJECT.items():
+        write(str(here / path), text)
+    flow = "async def go(event, step):\n    import entry, src.entry as second\n    return entry is second, seen\n"
+    write(
+        "project/src/entry.py",
+        f"{start}from src.utils import limit\nLIMIT = 5\nseen = []\nseen.append(limit())\n{flow}",
+    )
+    if not elsewhere:
+        monkeypatch.chdir("project")
+    before, finders = sys.path.copy(), sys.meta_path.copy()
+    assert result(str(here / "project/src/entry.py")) == (True, [5])
+    assert (sys.path, sys.meta_path) == (before, finders)
+    assert "entry" not in sys.modules
+    assert "src.entry" not in sys.modules
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_modules_own_spec_stays() -> None:
+    target = write(
+        "one.py",
+        "import sys\n"
+        "def go(event, step):\n    sys.modules.pop('one')\n    import one\n    return one.__spec__.loader, one.go is go\n",
+    )
+    loader, same = result(target)  # type: ignore[misc]
+    assert type(loader).__name__ == "SourceFileLoader"
+    assert same is True
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_module_of_the_same_name_that_is_another_file_is_another_module() -> None:
+    write("one/deep/entry.py", "VALUE = 1\n")
+    target = write(
+        "one/entry.py", "VALUE = 2\ndef go(event, step):\n    from deep import entry\n    return entry.VALUE\n"
+    )
+    assert result(target) == 1
+    target = write("entry.py", "def go(event, step):\n    import nothing.entry\n")
+    with pytest.raises(ModuleNotFoundError):
+        result(target)
+    Path("space/entry").mkdir(parents=True)  # a package without a file
+    target = write("entry.py", "def go(event, step):\n    from space import entry\n    return entry.__file__\n")
+    assert result(target) is None
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("has_init", [False, True])
+def test_a_file_that_imports_relatively_is_a_module_of_its_directory(has_init: bool) -> None:
+    write("project/settings.py", "LIMIT = 3\n")
+    write("project/flows/models.py", "from . import shared\nfrom ..settings import LIMIT\n")
+    write("project/flows/shared.py", "VALUE = 4\n")
+    if has_init:
+        write("project/flows/__init__.py", "")
+        write("project/__init__.py", "")
+    text = "from .models import LIMIT\nfrom ..settings import LIMIT as SAME\nfrom . import shared\n"
+    target = write("project/flows/entry.py", text + "def go(event, step): return __name__, LIMIT, SAME, shared.VALUE\n")
+    assert result(target) == ("project.flows.entry", 3, 3, 4)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_classes_of_such_a_module_can_be_pickled() -> None:
+    write("flows/base.py", "BASE = 1\n")
+    text = "from .base import BASE\nimport dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: 'int'\n"
+    with load_workflow(write("flows/points.py", text + "def go(event, step): return Point(BASE)\n")) as workflow:
+        point = trio.run(run_workflow, workflow)
+        assert pickle.loads(pickle.dumps(point)) == point
+
+
+def test_what_python_warns_of_in_the_file_is_said_once() -> None:
+    target = write("a.py", "from . import b\nTEXT = 'a\\d'\ndef go(event, step): return TEXT\n")
+    write("b.py", "")
+    with pytest.warns(Warning, match="invalid escape sequence") as warned:
+        assert result(target) == "a\\d"
+    assert len(warned) == 1
+
+
+def test_a_relative_import_that_leads_nowhere_is_told() -> None:
+    assert "No module named 'here.gone'" in problem(write("a.py", "from .gone import x\n"))
+
+
+def test_a_package_that_is_another_one_here_is_not_mixed_up_with_it() -> None:
+    assert problem(write("email/a.py", "from .b import x\n")).startswith(
+        "email/a.py imports relatively, so it is in a package 'email'; but that is another one here, /"
+    )
+    assert "is another one here, a directory elsewhere: give" in problem(write("sys/a.py", "from .b import x\n"))
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_nothing_that_is_installed_is_hidden_by_the_directory_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("project/this.py", "d = 1\n")
+    write("project/flows/a.py", "import this\ndef go(event, step): return this.__file__\n")
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    monkeypatch.chdir("project/flows")
+    assert str(result("a.py")).startswith(sys.base_prefix)
 
 
 def test_sys_path_is_put_back_also_after_an_error() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Generator
 from contextlib import suppress
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,3 +160,55 @@ async def test_a_body_that_leaves_a_scope_open_is_found_out(autojump_clock: Mock
             await run_workflow(workflow)
     with suppress(RuntimeError):
         abandoned[0].close()  # while Trio still runs: its scope looks for the task
+
+
+# ------------------------------------------------------------------------------------------- the order of cancellation
+
+
+async def cancel_twenty(order: list[int]) -> None:
+    """Several tasks in one scope, then several scopes with one deadline: each says when Trio tells it to leave."""
+
+    async def wait(number: int, scope: trio.CancelScope) -> None:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            order.append(number)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        with scope:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+
+    for deadline in (math.inf, 5):
+        async with trio.open_nursery() as nursery:
+            rubble = []  # or new objects would often be in memory one behind the other
+            for number in range(20):
+                rubble.append([bytes(50) for _ in range(number * 7919 % 13)])
+                nursery.start_soon(wait, number, trio.CancelScope(deadline=deadline))
+                await trio.testing.wait_all_tasks_blocked()
+            if deadline == math.inf:
+                nursery.cancel_scope.cancel()
+
+
+def test_what_is_cancelled_at_once_is_cancelled_in_the_same_order_in_every_run() -> None:
+    order: list[int] = []
+    with _trio_private.cancelling_in_order() as could:
+        assert could, "if it can't any more, nothing breaks, but it is time to look what else there is to ask"
+        trio.run(cancel_twenty, order, clock=MockClock(autojump_threshold=0))
+    assert order == [*reversed(range(20)), *range(20)], "Trio takes scopes from the end"
+
+
+def test_after_that_trio_is_what_it_was() -> None:
+    core: Any = _trio_private._CORE
+    before = dict(vars(core)), core.CancelStatus.__attrs_post_init__
+    with _trio_private.cancelling_in_order():
+        assert core.id(core) == id(core), "only scopes are numbered"
+    with pytest.raises(ZeroDivisionError), _trio_private.cancelling_in_order():
+        1 / 0  # noqa: B018
+    assert (dict(vars(core)), core.CancelStatus.__attrs_post_init__) == before
+
+
+@pytest.mark.parametrize("core", [None, SimpleNamespace(), SimpleNamespace(CancelStatus=SimpleNamespace)])
+def test_a_trio_that_keeps_it_elsewhere_goes_on_in_its_own_order(core: Any) -> None:
+    order: list[int] = []
+    with _trio_private.cancelling_in_order(core) as could:
+        assert not could
+        trio.run(cancel_twenty, order, clock=MockClock(autojump_threshold=0))
+    assert sorted(order) == sorted([*range(20), *range(20)])

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-import json
+import importlib.util
+import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from http import HTTPStatus
 from types import ModuleType
 
 import pytest
-import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trioflow
-from trioflow import workers
-from trioflow.workers import Request, Response, WorkerEntrypoint
+from trioflow import NonRetryableError, workers
+from trioflow.workers import DurableObject, Request, Response, WorkerEntrypoint
 
-NAMES = ("workers", "workers.workflows")
+NAMES = ("workers", "workers.workflows", "js", "pyodide", "pyodide.ffi")
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +50,57 @@ def test_the_names_of_a_workflow_file_are_ours() -> None:
         exec(
             "from workers import Request, Response, WorkerEntrypoint, WorkflowEntrypoint\n"
             "from workers.workflows import NonRetryableError\n"
-            "import workers.workflows as by_attribute",
+            "import workers.workflows as by_attribute\n"
+            "import js, pyodide, pyodide.ffi\n"
+            "from pyodide.ffi import to_js",
             namespace,
         )
-    assert namespace["WorkflowEntrypoint"] is trioflow.WorkflowEntrypoint
+    assert namespace["WorkflowEntrypoint"] is workers.WorkflowEntrypoint
+    assert issubclass(workers.WorkflowEntrypoint, trioflow.WorkflowEntrypoint)
+    assert namespace["pyodide"].ffi.to_js is namespace["to_js"]  # type: ignore[attr-defined]
     assert namespace["NonRetryableError"] is trioflow.NonRetryableError
     assert (namespace["Request"], namespace["Response"]) == (Request, Response)
     assert namespace["WorkerEntrypoint"] is WorkerEntrypoint
     assert vars(namespace["by_attribute"])["NonRetryableError"] is trioflow.NonRetryableError
 
 
-def test_a_star_import_gives_the_names_and_nothing_else() -> None:
+@pytest.mark.parametrize("module", NAMES)
+def test_a_star_import_gives_the_names_and_nothing_else(module: str) -> None:
     with workers.install():
         namespace: dict[str, object] = {}
-        exec("from workers import *", namespace)
-    assert set(namespace) - {"__builtins__"} == {"Request", "Response", "WorkerEntrypoint", "WorkflowEntrypoint"}
+        exec(f"from {module} import *", namespace)
+        names = set(vars(sys.modules[module])) - {"workflows", "ffi"}
+    assert set(namespace) - {"__builtins__"} == {name for name in names if not name.startswith("_")}
+
+
+#: What the SDK exports, and the documentation shows; the others are named in the error.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Blob",
+            "BlobEnding",
+            "BlobValue",
+            "Body",
+            "Context",
+            "DurableObject",
+            "FetchKwargs",
+            "FetchResponse",
+            "File",
+        ),
+        *("FormData", "FormDataValue", "Headers", "JSBody", "Request", "RequestInitCfProperties", "Response"),
+        *("WorkerEntrypoint", "WorkflowEntrypoint", "fetch", "handler"),
+    ],
+)
+def test_what_files_import_at_the_top_is_there(name: str) -> None:
+    with workers.install():
+        exec(f"from workers import {name}", {})
+
+
+def test_the_modules_can_be_asked_for_before_they_are_imported() -> None:
+    assert importlib.util.find_spec("pyodide") is None
+    with workers.install():
+        assert all(importlib.util.find_spec(name) is not None for name in NAMES)
 
 
 def test_uninstall_takes_the_modules_out_and_a_second_one_does_nothing() -> None:
@@ -114,8 +151,14 @@ def test_modules_go_also_when_the_block_raises() -> None:
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("from workers import fetch", "cannot import name 'fetch' from 'workers': trioflow doesn't have it yet"),
-        ("import workers; workers.DurableObject", "'DurableObject' from 'workers': trioflow doesn't have it yet"),
+        (
+            "from workers import env",
+            "trioflow doesn't have it; a workflow reads its bindings as self.env (workers has Blob",
+        ),
+        ("from js import document, fetch", "cannot import name 'document' from 'js': trioflow doesn't have it (js has"),
+        ("from pyodide import code", "cannot import name 'code' from 'pyodide': trioflow doesn't have it"),
+        ("from pyodide.ffi import run_sync", "'run_sync' from 'pyodide.ffi': trioflow doesn't have it"),
+        ("from js import to_js", "it is in 'pyodide.ffi'"),
         ("from workers import NonRetryableError", "it is in 'workers.workflows'"),
         ("from workers.workflows import Rollback", "'Rollback' from 'workers.workflows': trioflow doesn't have it"),
     ],
@@ -126,18 +169,35 @@ def test_what_is_missing_is_named(statement: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_what_is_no_module_of_theirs_is_said_so() -> None:
+    with workers.install(), pytest.raises(ModuleNotFoundError, match=r"^No module named 'pyodide\.http'$"):
+        importlib.import_module("pyodide.http")
+
+
+def test_what_is_missing_can_be_asked_for_and_is_no_reason_to_try_again() -> None:
+    with workers.install():
+        js = sys.modules["js"]
+        assert not hasattr(js, "process")
+        assert getattr(js, "process", None) is None
+        with pytest.raises(AttributeError, match="'process' from 'js': trioflow doesn't have it") as caught:
+            js.process  # noqa: B018
+    assert isinstance(caught.value, NonRetryableError)
+
+
 def test_tools_may_ask_the_modules_for_names_of_theirs() -> None:
     with workers.install():
-        module = sys.modules["workers"]
+        module = sys.modules["workers.workflows"]
         assert not hasattr(module, "__path__")
-        with pytest.raises(AttributeError, match="module 'workers' has no attribute '__wrapped__'"):
+        with pytest.raises(AttributeError, match=r"module 'workers\.workflows' has no attribute '__wrapped__'"):
             module.__wrapped__  # noqa: B018
+        assert inspect.unwrap(module) is module  # type: ignore[arg-type]
     with workers.install(), pytest.raises(ModuleNotFoundError, match=r"workers\.other"):
         importlib.import_module("workers.other")
 
 
-def test_a_worker_keeps_its_context_and_its_bindings() -> None:
-    class Default(WorkerEntrypoint):
+@pytest.mark.parametrize("base", [WorkerEntrypoint, DurableObject])
+def test_a_worker_keeps_its_context_and_its_bindings(base: type[WorkerEntrypoint]) -> None:
+    class Default(base):  # type: ignore[misc, valid-type]
         pass
 
     env = object()
@@ -146,61 +206,47 @@ def test_a_worker_keeps_its_context_and_its_bindings() -> None:
     assert (Default().ctx, Default().env) == (None, None)
 
 
-def test_a_response_says_what_it_was_made_of() -> None:
-    response = Response("so", HTTPStatus.CREATED, "Made", {"X-Place": "here"})
-    assert (response.body, response.status, response.status_text, response.ok) == ("so", 201, "Made", True)
-    assert response.headers["x-place"] == "here"
-    assert response.headers["Content-Type"] == "text/plain;charset=UTF-8"
-    assert repr(response) == "Response(status=201, content_type='text/plain;charset=UTF-8')"
+def test_a_handler_is_the_function_that_it_is() -> None:
+    @workers.handler
+    def on_fetch(request: Request, env: object) -> Response:
+        return Response(request.url)
+
+    assert on_fetch(Request("https://example.com/"), None).body == "https://example.com/"
 
 
-def test_a_response_may_have_no_body_or_bytes_and_then_no_type_of_its_own() -> None:
-    assert Response().body is None
-    assert Response().status == 200
-    assert Response(b"\0").headers["content-type"] is None
-    assert Response("x", headers={"content-type": "text/html"}).headers.get_all("Content-Type") == ["text/html"]
-    with pytest.raises(TypeError, match=r"not dict: see Response\.json"):
-        Response({})  # type: ignore[arg-type]
+# ----------------------------------------------------------------------------------------------------------- bindings
 
 
-def test_headers_may_be_pairs_and_occur_several_times() -> None:
-    response = Response(headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    assert response.headers.get_all("set-cookie") == ["a=1", "b=2"]
+class Store:
+    limit = 3
+
+    def __init__(self) -> None:
+        self._hidden = 1
+        self.name = "store"
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
+def test_bindings_come_from_mappings_and_from_objects_the_latest_first() -> None:
+    env = workers.Bindings({"A": 1, "limit": 0}, Store(), {"B": None, "name": "mine"})
+    assert (env.A, env.limit, env.B, env.name) == (1, 3, None, "mine")
+    assert dir(env) == ["A", "B", "limit", "name"]
 
 
-@settings(deadline=None, max_examples=30)
-@given(json_values)
-def test_a_json_response_holds_the_value(value: object) -> None:
-    for response in (Response.json(value, status=202), Response.from_json(value, 202)):
-        assert isinstance(response.body, str)
-        assert json.loads(response.body) == value
-        assert (response.status, response.headers["content-type"]) == (202, "application/json")
+def test_a_binding_that_nobody_gave_says_its_name_and_how_to_give_one() -> None:
+    with pytest.raises(workers.MissingBindingError) as caught:
+        workers.Bindings().CACHE  # noqa: B018
+    assert str(caught.value) == (
+        "env has no 'CACHE': nothing was given. Give a text with `--env CACHE=VALUE`, an object out of a Python file with "
+        "`--env FILE[:NAME]`, or both in code with `env={'CACHE': ...}`"
+    )
+    with pytest.raises(AttributeError, match=r"no 'API_KEI' \(did you mean 'API_KEY'\?\): it has API_KEY, DB\."):
+        workers.Bindings({"API_KEY": 1, "DB": 2}).API_KEI  # noqa: B018
+    assert issubclass(workers.MissingBindingError, NonRetryableError)
 
 
-def test_a_json_response_keeps_a_content_type_that_is_given() -> None:
-    response = Response.json([], headers={"Content-Type": "application/problem+json"})
-    assert response.headers.get_all("content-type") == ["application/problem+json"]
-
-
-@settings(deadline=None, max_examples=30)
-@given(json_values)
-def test_a_request_gives_its_body_as_text_and_as_json(value: object) -> None:
-    text = json.dumps(value)
-    for body in (text, text.encode()):
-        request = Request("https://example.com/", method="put", body=body)
-        assert trio.run(request.text) == text
-        assert trio.run(request.json) == value
-
-
-def test_a_request_says_where_it_goes() -> None:
-    request = Request("https://example.com/a", headers={"Accept": "text/html"})
-    assert (request.url, request.method, request.headers["accept"]) == ("https://example.com/a", "GET", "text/html")
-    assert repr(request) == "Request(method='GET', url='https://example.com/a')"
-    assert trio.run(request.text) == ""
+def test_bindings_can_be_asked_what_they_have() -> None:
+    env = workers.Bindings({"KEY": "secret"})
+    assert hasattr(env, "KEY")
+    assert getattr(env, "OTHER", "default") == "default"
+    assert repr(env) == "Bindings(KEY)"  # no secrets
+    assert copy.copy(env).KEY == copy.deepcopy(env).KEY == pickle.loads(pickle.dumps(env)).KEY == "secret"
+    assert not hasattr(workers.Bindings(Store()), "_hidden")

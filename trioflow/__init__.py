@@ -13,12 +13,18 @@ A map of the house. Imports go down only, and a test sees to it.
 * First floor, sockets: `abc` what can be plugged in · `_mailbox` events that come before or after their waiter
 * Second floor, plugs, strangers to one another: `executors` where plain functions are called · `trace` what has happened,
   kept and shown, by way of `_story` what lasted how long, `_critical` what held up what and `_timeline` slices for a viewer
-* Third floor, the machine: `_trio_private` what we ask Trio's private attributes · `_step` one step and one execution
-  of its body · `_sleep` until when · `_waits` what is awaited beside a step, and must not be forgotten · `_watchers` who is
-  told · `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_elsewhere` a body that is called
+* Third floor, the machine: `_trio_private` what we ask Trio's private attributes · `_asyncio` bodies that are written
+  for it, on a loop of ours: `_asyncio_driver`, `_asyncio_loop` · `_step` one step and one execution of its body ·
+  `_sleep` until when · `_waits` what is awaited beside a step, and must not be forgotten · `_watchers` who is told ·
+  `_lanes` which task runs a body · `_run` who asks, and what follows for tasks · `_elsewhere` a body that is called
   elsewhere · `_declare` `step.do` and what else `step` can · `_workflow` the doors
-* Top floor: `workers` Cloudflare's spelling · `_loading` a workflow in a file · `cli` the command line ·
-  `testing` the workshop
+* Top floor: `workers` Cloudflare's modules · `_loading` a workflow in a file · `_bindings` its `self.env` · `_sketch`
+  what it declares, drawn without running it · `cli` the command line · for it `_wording` texts in one line ·
+  `_arguments` what people write · `_frames` the user's own lines of a traceback · `_streams` standard output and error
+  · `_board` what is known while a run goes on · `_advice` what to try · `_report` why it has failed · `_view` ways to
+  show a run: `_lines` plain ones, `_feed` facts for programs, `_tree` what there is room for, `_live` pictures below
+  what is printed, `_detour` what children print, `_treeview` how they look · `_console` which of them · `_interrupt`
+  Ctrl-C, once and twice · `_files` what a run leaves behind · `testing` the workshop
 """
 
 from __future__ import annotations

@@ -37,6 +37,9 @@ T = TypeVar("T")
 #: Cloudflare's limit for step names.
 LONGEST_NAME = 256
 
+#: What another reading of the same API makes of a body and its configuration, which may have a timeout if it can be stopped.
+Adapt = Callable[[Callable[..., Any], StepConfig | None, bool], tuple[Callable[..., Any], StepConfig | None]]
+
 
 @final
 @attrs.frozen(eq=False)
@@ -44,6 +47,9 @@ class WorkflowStep:
     """What a workflow's `run` receives as its second argument: declares steps, pauses, and waits for events."""
 
     _run: Run = attrs.field(repr=False)
+    #: Set where somebody else's `step` stands before this one (`trioflow.workers`), with the number of its frames.
+    _adapt: Adapt | None = attrs.field(default=None, repr=False)
+    _between: int = attrs.field(default=0, repr=False)
 
     def do(
         self,
@@ -80,7 +86,7 @@ class WorkflowStep:
         if executor is not None:
             check_executor(executor)
         config = None if config is None else step_config(config)
-        return StepDecorator(self._run, name, depends, concurrent, config, executor)
+        return StepDecorator(self._run, name, depends, concurrent, config, executor, self._adapt)
 
     def sleep(self, name: str, duration: Duration) -> Wait[None]:
         """A pause, in Trio's time: `await step.sleep("a while", "10 seconds")`.
@@ -152,7 +158,7 @@ class WorkflowStep:
             make = partial(paused, pause, make, says)
         unawaited = self._run.unawaited
         wait = Wait(what, make, unawaited)
-        frame = sys._getframe(2)
+        frame = sys._getframe(2 + self._between)
         unawaited[wait] = (what, frame.f_code.co_filename, frame.f_lineno)
         return wait
 
@@ -174,6 +180,7 @@ class StepDecorator:
     _concurrent: bool
     _config: StepConfig | None
     _executor: Executor | RunsSync | None = None
+    _adapt: Adapt | None = attrs.field(default=None, repr=False)
 
     @overload
     def __call__(self, fn: Callable[..., Coroutine[Any, Any, T]], /) -> Step[T]: ...
@@ -200,6 +207,8 @@ class StepDecorator:
         executor = self._executor
         if executor is not None:
             fn = _sent_elsewhere(executor, fn, signature, name, site)
+        if self._adapt is not None:
+            fn, config = self._adapt(fn, config, signature.is_async or executor is not None)
         _check_depends(depends, signature, name, site, run)
         if run.closed:
             raise RunClosedError(f"step {name!r} ({place_of(site)}) is declared in a run that is over", step=name)

@@ -5,6 +5,10 @@ be imported, and it is never cached, so that an edit is never overlooked. But it
 the file and present in `sys.modules`, because pickle and dataclasses look classes up by their module's name; so the
 block under `if __name__ == "__main__":` doesn't run.
 
+A project's modules name each other in several ways, and `src/entry.py` can be meant by `entry` and by `src.entry`. By
+whatever name the file is imported, it is the one module that has been loaded: run twice, its classes would be two. A file
+that imports relatively (`from .models import User`) is a module of the package that its directory is.
+
 `runpy` was rejected: it takes the module out of `sys.modules` before the workflow runs, and an error in the file comes
 out with runpy's frames and without a place.
 
@@ -14,7 +18,9 @@ is its `__cause__`, with the traceback.
 
 from __future__ import annotations
 
+import ast
 import difflib
+import importlib
 import importlib.machinery
 import importlib.util
 import inspect
@@ -22,19 +28,21 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, final
 
 from ._errors import TrioflowError
 from ._workflow import AnyWorkflow, WorkflowEntrypoint
+from .workers import WorkerEntrypoint
 
 
 @final
 class LoadError(TrioflowError):
-    """`FILE[:NAME]` gives no workflow. The message says why; if the user's code raised, that exception is the cause."""
+    """A file doesn't give what it shall. The message says why; if the user's code raised, that exception is the cause."""
 
 
 @contextmanager
@@ -48,9 +56,8 @@ def load_workflow(target: str) -> Iterator[AnyWorkflow]:
     Afterwards `sys.path` and the module's entry in `sys.modules` are as they were. Siblings that were imported stay, as
     after any import.
     """
-    path, name = _split(target)
-    with _importable(path) as module:
-        _execute(module, path)
+    path, name = split(target)
+    with loaded(path) as module:
         yield _named(module, path, name) if name is not None else _only(module, path)
 
 
@@ -63,7 +70,8 @@ def shown(path: str | os.PathLike[str]) -> str:
 # ------------------------------------------------------------------------------------------------------------ the file
 
 
-def _split(target: str) -> tuple[Path, str | None]:
+def split(target: str) -> tuple[Path, str | None]:
+    """The file and the name that `FILE[:NAME]` says. Raises `LoadError` where there is no such file."""
     path, name = Path(target), None
     if not path.exists() and ":" in target:  # a colon may also belong to the file's own name
         file, _, name = target.rpartition(":")
@@ -73,7 +81,7 @@ def _split(target: str) -> tuple[Path, str | None]:
     if not path.is_file():
         raise LoadError(f"there is no file {str(path)!r}{_did_you_mean(path)}")
     if name is not None and not name.isidentifier():
-        raise LoadError(f"{name!r} can't be the name of a workflow in {path}: write FILE or FILE:NAME")
+        raise LoadError(f"{name!r} can't be a name in {path}: write FILE or FILE:NAME")
     return path.absolute(), name
 
 
@@ -84,38 +92,116 @@ def _did_you_mean(path: Path) -> str:
 
 
 @contextmanager
-def _importable(path: Path) -> Iterator[ModuleType]:
-    """A module for the file, empty yet, in `sys.modules`; what it imports is found as `python FILE` would find it."""
-    name = path.stem.replace(".", "_")
+def loaded(path: Path) -> Iterator[ModuleType]:
+    """The file's module, which has been run. While the block runs, it can be imported, and so can its siblings.
+
+    Afterwards `sys.path` and the module's entries in `sys.modules` are as they were. Raises `LoadError`.
+    """
+    source = _source_of(path)
+    module, root = _module_for(path, _levels(source))
+    finder = _Finder(path, module)
+    before = sys.path.copy()
+    # As `python FILE` and `python -m` do. Where a package would be found comes before it if the file is in one, else last:
+    # in `src/entry.py` people write `from src.models import …`, and start it from anywhere; but nothing that is installed
+    # shall be hidden by it.
+    package = [str(root)] if "." in module.__name__ else []
+    sys.path[:0] = dict.fromkeys([str(path.resolve().parent), *package, os.getcwd()])
+    sys.path.append(str(root))
+    sys.meta_path.insert(0, finder)
+    sys.modules[module.__name__] = module
+    try:
+        _execute(module, source, path)
+        yield module
+    finally:
+        sys.meta_path.remove(finder)
+        sys.path[:] = before
+        for name in [name for name, known in sys.modules.items() if known is module]:
+            del sys.modules[name]
+
+
+def _source_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise LoadError(f"{shown(path)} can't be read: {exc.strerror}") from None
+
+
+def _levels(source: bytes) -> int:
+    """How many directories up the file's relative imports go: 0 if it has none, or doesn't parse."""
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to be warned of is said when it is compiled
+        return max((node.level for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)), default=0)
+    return 0
+
+
+def _module_for(path: Path, levels: int) -> tuple[ModuleType, Path]:
+    """A module for the file, empty yet, and the directory in which its package would be found."""
+    name, root = path.stem.replace(".", "_"), path.resolve().parent
+    if levels:
+        while levels > 0 or root.joinpath("__init__.py").is_file():
+            name, root, levels = f"{root.name}.{name}", root.parent, levels - 1
+    else:
+        root = root.parent
     while name in sys.modules:  # a file called email.py must not take the place of the library's module
         name += "_"
     spec = importlib.util.spec_from_file_location(
         name, path, loader=importlib.machinery.SourceFileLoader(name, str(path))
     )
     assert spec is not None  # there is a loader
-    module = importlib.util.module_from_spec(spec)
-    before = sys.path.copy()
-    # The current directory too, as with `python -m`: `src/entry.py` may say `from src.models import …`.
-    sys.path[:0] = dict.fromkeys([str(path.resolve().parent), os.getcwd()])
-    sys.modules[name] = module
-    try:
-        yield module
-    finally:
-        sys.path[:] = before
-        sys.modules.pop(name, None)
+    return importlib.util.module_from_spec(spec), root
 
 
-def _execute(module: ModuleType, path: Path) -> None:
+@final
+class _Finder:
+    """Finds the file's own module, by whatever name somebody imports it; for all else it knows nothing."""
+
+    def __init__(self, path: Path, module: ModuleType) -> None:
+        self._path = path
+        self._module = module
+        self._spec = module.__spec__
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name.rpartition(".")[2] != self._path.stem:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.origin is None or Path(spec.origin).resolve() != self._path.resolve():
+            return None
+        spec.loader = self  # type: ignore[assignment]  # the two methods are all that is asked of one
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the machinery has put the second name's there
+
+
+def _join_package(module: ModuleType, path: Path) -> None:
+    """Make a module of a package known to it, as an import does."""
+    package, _, name = module.__name__.rpartition(".")
+    if not package:
+        return
+    parent = importlib.import_module(package)
+    if os.fspath(path.resolve().parent) not in [*getattr(parent, "__path__", ())]:
+        raise LoadError(
+            f"{shown(path)} imports relatively, so it is in a package {package!r}; but that is another one here, "
+            f"{getattr(parent, '__file__', None) or 'a directory elsewhere'}: give its directory another name"
+        )
+    setattr(parent, name, module)
+
+
+def _execute(module: ModuleType, source: bytes, path: Path) -> None:
+    # Not `exec_module`: its cache goes by the second and the size, and overlooks a quick edit.
     loader = importlib.machinery.SourceFileLoader(module.__name__, str(path))
     try:
-        # Not `exec_module`: its cache goes by the second and the size, and overlooks a quick edit.
-        source = loader.get_data(str(path))
-    except OSError as exc:
-        raise LoadError(f"{shown(path)} can't be read: {exc.strerror}") from None
-    try:
+        _join_package(module, path)
         exec(loader.source_to_code(source, str(path)), vars(module))
     except SyntaxError as exc:  # in the file, or in one that it imports
         raise LoadError(_syntax_error(exc, path)) from exc
+    except LoadError:
+        raise
     except (Exception, SystemExit) as exc:
         what = "".join(traceback.format_exception_only(exc)).rstrip()
         raise LoadError(f"{shown(path)} can't be loaded: {what}") from exc
@@ -165,7 +251,7 @@ def _only(module: ModuleType, path: Path) -> AnyWorkflow:
     if not found:
         raise LoadError(
             f"{shown(path)} has no workflow: define a class that derives from WorkflowEntrypoint and has "
-            "`run(self, event, step)`, or a function with the parameters (event, step)"
+            f"`run(self, event, step)`, or a function with the parameters (event, step){_handlers(module)}"
         )
     if len(found) > 1:
         raise LoadError(f"{shown(path)} has {len(found)} workflows, say which:{_choices(found, path)}")
@@ -179,12 +265,33 @@ def _named(module: ModuleType, path: Path, name: str) -> AnyWorkflow:
         workflows = _workflows(module)
         has = f"; it has:{_choices(workflows, path)}" if workflows else ", nor any other workflow"
         raise LoadError(f"{shown(path)} has no {name!r}{has}")
+    if _is_handler(name, found):
+        raise LoadError(f"{shown(path)}:{name} is a handler, {_NO_SERVER}")
     if inspect.isclass(found) and not issubclass(found, WorkflowEntrypoint):
         raise LoadError(f"{shown(path)}:{name} is a class that doesn't derive from WorkflowEntrypoint")
     if not callable(found):
         raise LoadError(f"{shown(path)}:{name} is no workflow: it is {type(found).__name__}, not a class or a function")
     workflow: AnyWorkflow = found
     return workflow
+
+
+#: What is asked of a Worker and not of a workflow: nothing calls it here.
+_HANDLERS: Final = ("on_fetch", "on_scheduled", "on_queue", "on_alarm")
+_NO_SERVER: Final = (
+    "which only a server calls, and trioflow has none yet: run a workflow, and pass what the handler would give it as "
+    "--params"
+)
+
+
+def _handlers(module: ModuleType) -> str:
+    found = [name for name, value in vars(module).items() if _is_own(value, module) and _is_handler(name, value)]
+    return f"; all it has is handlers ({', '.join(found)}), {_NO_SERVER}" if found else ""
+
+
+def _is_handler(name: str, value: object) -> bool:
+    if inspect.isfunction(value):
+        return name in _HANDLERS
+    return isinstance(value, type) and issubclass(value, WorkerEntrypoint)
 
 
 def _choices(found: dict[str, AnyWorkflow], path: Path) -> str:
@@ -195,10 +302,14 @@ def _workflows(module: ModuleType) -> dict[str, AnyWorkflow]:
     """What the file itself defines: classes, else functions. Each once, under its first name."""
     own: dict[int, tuple[str, AnyWorkflow]] = {}
     for name, value in vars(module).items():
-        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__:
+        if _is_own(value, module):
             own.setdefault(id(value), (name, value))
     classes = {name: value for name, value in own.values() if _is_workflow_class(value)}
     return classes or {name: value for name, value in own.values() if _is_workflow_function(value)}
+
+
+def _is_own(value: object, module: ModuleType) -> bool:
+    return (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
 
 
 def _is_workflow_class(value: AnyWorkflow) -> bool:

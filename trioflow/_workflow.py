@@ -58,6 +58,26 @@ class WorkflowEntrypoint:
         raise DefinitionError(f"{type(self).__qualname__} has no run(self, event, step): a workflow needs one")
 
 
+class Profile:
+    """How the workflows of one kind are called, and what they are given.
+
+    This is ours. A class that has a class method `__trioflow_profile__` brings another: those of `trioflow.workers` read
+    what they are given as Cloudflare does.
+    """
+
+    def env(self, env: object) -> object:
+        """What the class is made with."""
+        return env
+
+    def function(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """What is called, of the workflow's `run`."""
+        return fn
+
+    def given(self, event: WorkflowEvent[Any], run: Run) -> tuple[Any, Any]:
+        """The event and the `step` that it is called with."""
+        return event, WorkflowStep(run)
+
+
 class _RunsAsync(Protocol[T_co]):
     def run(self, event: Any, step: Any, /) -> Coroutine[Any, Any, T_co]: ...
 
@@ -79,6 +99,7 @@ class _Start:
     fn: Callable[..., Any]
     event: WorkflowEvent[Any]
     run: Run
+    profile: Profile
 
     def now(self) -> _Start:
         """The run's wall clock starts."""
@@ -112,10 +133,11 @@ def _prepare(
         instanceId=instance_id,
         workflowName=name,
     )
-    return _Start(_function_of(workflow, env), event, run)
+    profile: Profile = getattr(workflow, "__trioflow_profile__", Profile)()
+    return _Start(_function_of(workflow, env, profile), event, run, profile)
 
 
-def _function_of(workflow: AnyWorkflow, env: object) -> Callable[..., Any]:
+def _function_of(workflow: AnyWorkflow, env: object, profile: Profile) -> Callable[..., Any]:
     if not inspect.isclass(workflow):
         if not callable(workflow):
             raise DefinitionError(
@@ -129,10 +151,10 @@ def _function_of(workflow: AnyWorkflow, env: object) -> Callable[..., Any]:
     elif not callable(getattr(workflow, "run", None)):
         raise DefinitionError(f"class {workflow.__qualname__} is not a workflow: it has no run(self, event, step)")
     else:
-        fn = _instance(workflow, env).run
+        fn = _instance(workflow, profile.env(env)).run
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise DefinitionError(f"{fn.__qualname__} has a `yield` in it: a workflow returns its output, or awaits steps")
-    return fn
+    return profile.function(fn)
 
 
 def _instance(workflow: type[Any], env: object) -> Any:
@@ -176,7 +198,7 @@ async def _conduct(start: _Start) -> Any:
         async with trio.open_nursery() as nursery:
             run.lobby.nursery = nursery
             try:
-                result = await _call(start.fn, start.event, WorkflowStep(run))
+                result = await _call(start.fn, *start.profile.given(start.event, run))
             except Exception as exc:
                 errors.append(exc)
             finally:

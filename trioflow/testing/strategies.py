@@ -15,9 +15,10 @@ from typing import Final, Literal
 
 from hypothesis import strategies as st
 
+from trioflow.testing.schedules import Holds
 from trioflow.testing.spec import Afterwards, DagSpec, Demand, Node
 
-__all__ = ["SHAPES", "Shape", "dags", "demands", "random_dag", "seeds"]
+__all__ = ["SHAPES", "Shape", "dags", "demands", "random_dag", "schedules", "seeds"]
 
 Shape = Literal["random", "chain", "fan", "diamond", "ladder", "layered", "dense", "forest"]
 
@@ -153,3 +154,13 @@ def _assemble(
 def seeds() -> st.SearchStrategy[int]:
     """Schedules, for `run_dag(spec, seed=…)`. Without them Trio under Hypothesis runs every example in the same order."""
     return st.integers(0, 2**16 - 1)
+
+
+def schedules(*, max_holds: int = 6) -> st.SearchStrategy[Holds]:
+    """Orders of any program's tasks, for `replay(workflow, schedule=…)`: the default one, with some tasks held back.
+
+    They shrink to as few holds as will do, as early and as short as can be.
+    """
+    at = st.integers(0, 7) | st.integers(0, 60)  # most programs have few decisions, and some have many
+    length = st.integers(1, 4) | st.integers(1, 40)
+    return st.lists(st.tuples(at, length), max_size=max_holds).map(Holds)

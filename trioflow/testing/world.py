@@ -6,26 +6,26 @@ saw, in the order in which they saw it. `judge` compares it with the promises. B
 broken on purpose, can be put under the same checks.
 
 **Schedules.** Trio by itself only shuffles the tasks that become runnable together, and under Hypothesis it shuffles
-them the same way every time. With a `seed`, `run_dag` chooses their order instead. It does so with documented names
-only: an instrument puts a gate in front of each task (`Task.coro`), where the task waits for its turn. Replacing Trio's
-internal source of randomness would be four times as fast per task step, but that is private, and the steps are a small
-part of an example. As in Trio, everything that is runnable gets its turn before anything gets its second.
+them the same way every time. With a `seed`, `run_dag` chooses their order instead (`turnstile`). As in Trio, everything
+that is runnable gets its turn before anything gets its second.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import random
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, cast, final
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, final
 
 import attrs
 import trio
 from trio.testing import MockClock
 
 import trioflow
+from trioflow._trio_private import cancelling_in_order
+from trioflow.testing.schedules import RandomWalk
 from trioflow.testing.spec import BodyError, DagSpec
+from trioflow.testing.turnstile import Turnstile
 
 __all__ = ["Event", "Trace", "Value", "run_dag"]
 
@@ -116,7 +116,8 @@ def run_dag(
     Nothing that the runtime does wrong is raised here, as long as Trio itself stands: it is in the trace, for `check`.
     """
     world = _World(spec, run_workflow)
-    trio.run(world.main, seed, clock=MockClock(autojump_threshold=0))
+    with cancelling_in_order():
+        trio.run(world.main, seed, clock=MockClock(autojump_threshold=0))
     return Trace(tuple(world.events))
 
 
@@ -139,7 +140,7 @@ class _World:
     async def main(self, seed: int | None) -> None:
         if seed is not None:
             await trio.lowlevel.checkpoint()  # after which no task but this one is under way
-            trio.lowlevel.add_instrument(_Turns(random.Random(seed)))
+            trio.lowlevel.add_instrument(Turnstile(RandomWalk(seed).chooser(), fair=True))
         self.since = trio.current_time()
         with trio.move_on_after(PATIENCE):
             async with trio.open_nursery() as foreign:
@@ -282,75 +283,3 @@ class _World:
             await trio.sleep(self.spec.seconds(i))
         elif self.spec.nodes[i].checkpoint:
             await trio.lowlevel.checkpoint()
-
-
-# ---------------------------------------------------------------------------------------------------------- schedules
-
-
-@final
-class _Turns(trio.abc.Instrument):
-    """Chooses in which order the tasks that are runnable at the same time take their turns.
-
-    Whoever is woken parks at a gate instead of going on. When all have (nothing else is runnable), one of them is let
-    through at random, and so on. Those that are woken meanwhile wait until this round is over. Tasks that exist when
-    it is installed, Trio's own among them, go free.
-    """
-
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
-        self.runnable = 0
-        self.spawned = 0
-        self.arrived: list[_Gate] = []
-        self.round: list[_Gate] = []
-
-    def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        self.spawned += 1
-        task.coro = cast(Any, _Gate(self, self.spawned, task))
-
-    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
-        self.runnable += 1
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.runnable -= 1
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.runnable > 0:
-            return
-        if not self.round and self.arrived:
-            # Trio's order among those that it wakes together is its own dice's: ours must not depend on it.
-            self.round, self.arrived = sorted(self.arrived, key=lambda gate: gate.number), []
-            self.chance.shuffle(self.round)
-        if self.round:
-            trio.lowlevel.reschedule(self.round.pop().task)
-
-
-def _stay(_: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.FAILED
-
-
-@final
-class _Gate:
-    """Stands before the coroutine of a task, and holds it back whenever it is resumed, until it is its turn."""
-
-    def __init__(self, turns: _Turns, number: int, task: trio.lowlevel.Task) -> None:
-        self.turns = turns
-        self.number = number
-        self.task = task
-        self.inner = task.coro
-        self.parked: Coroutine[Any, Any, Any] | None = None
-        self.message: Any = None
-
-    def send(self, value: Any) -> Any:
-        parked, self.parked = self.parked, None
-        if parked is None:
-            self.message = value
-            self.parked = trio.lowlevel.wait_task_rescheduled(_stay)  # noqa: ASYNC105 - awaited by hand, bit by bit
-            self.turns.arrived.append(self)
-            return self.parked.send(None)
-        with contextlib.suppress(StopIteration):
-            parked.send(value)
-        value, self.message = self.message, None
-        return self.inner.send(value)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)  # throw, close, cr_frame and whatever else a coroutine has
