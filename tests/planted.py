@@ -500,12 +500,12 @@ DOORS: Final = (
         "run_not_closed", "a run isn't closed when its function has raised",
         "_workflow",
         """\
-                errors.append(exc)
+                errors.append(explained(exc, "the workflow's run"))
             finally:
                 run.close()
 """,
         """\
-                errors.append(exc)
+                errors.append(explained(exc, "the workflow's run"))
             else:
                 run.close()
 """,
@@ -551,10 +551,6 @@ TIME: Final = (
     Fault(
         "groups_unseen", "a NonRetryableError in a group is tried again",
         "_policy", "            pending.extend(error.exceptions)", "            pending.extend(error.exceptions[:0])",
-    ),
-    Fault(
-        "one_retry_less", "there is one retry less than asked for",
-        "_step", "attempt <= config.retries.limit", "attempt < config.retries.limit",
     ),
     Fault(
         "retries_while_stopping", "what a body raises while it is being stopped is tried again",

@@ -41,7 +41,7 @@ FRONT_OF_HOUSE = (
 #: A tuple among strangers is a suite, whose rooms may import those to their left.
 FRONT_DOOR = "__init__"
 FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
-    ("_errors", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel", "_drawing"),
+    ("_errors", "_foreign", "_time", "_policy", "_signature", "_graph", "_names", "_views", "_kernel", "_drawing"),
     ("abc", "_mailbox"),
     frozenset({"executors", ("_story", "_critical", "_timeline", "trace")}),
     (

@@ -26,7 +26,7 @@ from trio.testing import MockClock
 import trioflow
 from trioflow import DeadlockError, StepConfig, WorkflowEntrypoint, open_run, run_workflow
 from trioflow._asyncio import bridged, uses_asyncio
-from trioflow._asyncio_loop import AsyncioError
+from trioflow._errors import AsyncioError
 
 
 async def nap(seconds: float, result: Any = None) -> Any:

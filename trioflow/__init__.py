@@ -6,7 +6,8 @@ first, at most once, and what nobody needs any more is cancelled.
 
 A map of the house. Imports go down only, and a test sees to it.
 
-* Ground floor, values and rules, without Trio: `_errors` what can go wrong · `_time` durations · `_policy` how often and how
+* Ground floor, values and rules, without Trio: `_errors` what can go wrong · `_foreign` calls of
+  asyncio's where there is none · `_time` durations · `_policy` how often and how
   long · `_signature` what a body's parameters say · `_graph` cycles and paths · `_names` which step a name means ·
   `_views` what user functions receive · `_kernel` who wants which cell, what may start, what must stop · `_drawing` graphs
   as text that others draw
@@ -32,6 +33,7 @@ from __future__ import annotations
 from . import abc as abc
 from ._declare import StepDecorator as StepDecorator
 from ._declare import WorkflowStep as WorkflowStep
+from ._errors import AsyncioError as AsyncioError
 from ._errors import ConfigError as ConfigError
 from ._errors import CycleError as CycleError
 from ._errors import DeadlockError as DeadlockError

@@ -24,11 +24,7 @@ from trio.lowlevel import (
 )
 
 from ._asyncio_driver import Driver, Runner, run_handle
-from ._errors import NonRetryableError
-
-
-class AsyncioError(NonRetryableError, NotImplementedError):
-    """Code written for asyncio asks for something that can't be had on Trio. The message names it, and the way out."""
+from ._errors import AsyncioError
 
 
 @enable_ki_protection

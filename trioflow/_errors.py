@@ -87,6 +87,11 @@ class NonRetryableError(TrioflowError):
 
 
 @final
+class AsyncioError(NonRetryableError, NotImplementedError):
+    """Code written for asyncio asks for something that can't be had on Trio. The message names it, and the way out."""
+
+
+@final
 class WorkflowTimeoutError(TrioflowError, TimeoutError):
     """An attempt of a step, or the wait for an event, took longer than its `timeout`."""
 

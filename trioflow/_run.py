@@ -32,6 +32,7 @@ from trio.lowlevel import (
 )
 
 from ._errors import CycleError, DeadlockError, RunClosedError
+from ._foreign import explained
 from ._graph import find_cycle, find_path
 from ._kernel import DONE, FAILED, PENDING, READY, RUNNING, START, STOP, STOPPING, Failure, Kernel
 from ._lanes import LANES, Home, Lane
@@ -296,6 +297,7 @@ class Run:
 
     def body_failed(self, cell: Step[Any], error: Exception) -> bool:
         """True if it had been told to stop."""
+        error = explained(error, f"step {cell.name!r} ({cell.place})")
         stopped = self.kernel.failed(cell, error, without_our_frames(error.__traceback__))
         self.failures.append(cell.value)
         if self.watch is not None:

@@ -13,6 +13,7 @@ import trio
 from trio.lowlevel import checkpoint, disable_ki_protection, enable_ki_protection
 
 from ._errors import RunClosedError, WorkflowTimeoutError
+from ._foreign import is_asyncios
 from ._kernel import (
     CLAIMED,
     DONE,
@@ -298,7 +299,8 @@ async def one_attempt(step: Step[Any], values: Any, attempt: int, limit: float |
 
 
 def will_retry(config: StepConfig, attempt: int, error: Exception) -> bool:
-    return config.retries is not None and attempt <= config.retries.limit and is_retryable(error)
+    may = config.retries is not None and attempt <= config.retries.limit
+    return may and is_retryable(error) and not is_asyncios(error)
 
 
 def delay_after(step: Step[Any], config: StepConfig, attempt: int, error: Exception) -> float:

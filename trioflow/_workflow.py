@@ -16,6 +16,7 @@ from trio.lowlevel import checkpoint_if_cancelled, current_task, disable_ki_prot
 
 from ._declare import WorkflowStep
 from ._errors import ConfigError, DefinitionError, RunClosedError
+from ._foreign import explained
 from ._kernel import Failure, note, restore, shown
 from ._lanes import Home
 from ._mailbox import checked_type
@@ -200,7 +201,7 @@ async def _conduct(start: _Start) -> Any:
             try:
                 result = await _call(start.fn, *start.profile.given(start.event, run))
             except Exception as exc:
-                errors.append(exc)
+                errors.append(explained(exc, "the workflow's run"))
             finally:
                 run.close()
     except BaseException as exc:  # noqa: ASYNC103 - raised below

@@ -111,18 +111,15 @@ def run(
     instance_id: str
         The id of this run, given to the workflow as `event.instanceId`.
     env: tuple[str, ...]
-        What the workflow finds in `self.env`: NAME=VALUE for a text, NAME:=JSON for another value, FILE[:NAME] for a dict,
-        an object or a class out of a Python file. Can be given several times.
+        What the workflow finds in `self.env`: NAME=VALUE a text, NAME:=JSON a value, FILE[:NAME] an object out of a file.
     event: tuple[str, ...]
-        An event to send to the run: TYPE=JSON@SECONDS, at so many seconds after the start. The JSON and the seconds (0)
-        may be left out. Can be given several times.
+        An event to send, so many seconds after the start: TYPE=JSON@SECONDS. JSON and seconds (0) may be left out.
     virtual_time: bool
         Let no sleep, delay or timeout take any real time: the clock jumps to when the next one is over.
     json: bool
-        Print each fact as one line of JSON as it happens, in place of the result. The fields are `type` ("step_started",
-        "attempt_errored", ...), `instanceId`, `time` in seconds since the start, and as there are any `stepName`,
-        `count`, `path`, `attempt`, `error`, `output`, `retryIn`, `reason` and others. What the workflow prints goes to
-        standard error. The last line is "workflow_completed", "workflow_errored" or "workflow_terminated".
+        Print each fact as one line of JSON as it happens, in place of the result: `type` ("step_started", ...),
+        `instanceId`, `time` since the start, `stepName`, `attempt`, `error`, `output` and others. What the workflow
+        prints goes to standard error. The last is "workflow_completed", "workflow_errored" or "workflow_terminated".
     graph: str
         Write the graph of the run there at its end, failed or not: Mermaid (.mmd) or Graphviz (.dot).
     trace: str
