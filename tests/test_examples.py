@@ -214,12 +214,13 @@ def test_etl_reads_again_after_growing_delays_until_the_shops_have_written(
         assert type(fact.error) is BlockingIOError
         failed.setdefault(fact.step, []).append((pytest.approx(fact.time), pytest.approx(fact.retry_in)))
     assert failed == {
-        "read harbour.csv": [(0, 0.1), (0.1, 0.2)],  # it was written at 0.15
+        "read airport.csv": [(0, 0.1)],  # it was written at 0.05
+        "read harbour.csv": [(0, 0.1), (0.1, 0.2)],  # at 0.15
         "read station.json": [(0, 0.1), (0.1, 0.2), (0.3, 0.4)],  # at 0.35
     }
     times = {fact.step: fact.time for fact in told(recorder, StepCompleted)}
     assert times == pytest.approx(
-        {"read airport.csv": 0, "read harbour.csv": 0.3, "read station.json": 0.7, "transform": 0.7, "load": 0.7}
+        {"read airport.csv": 0.1, "read harbour.csv": 0.3, "read station.json": 0.7, "transform": 0.7, "load": 0.7}
     )
     assert [*tmp_path.iterdir()] == []
 
