@@ -709,7 +709,7 @@ TIME: Final = (
         "after_of_nobody", "what was awaited before is not known",
         "_run",
         """\
-        self.latest[next(_code_of(current_task()))] = step
+        self.watch.latest[next(_code_of(current_task()))] = step
 """,
         """\
         pass

@@ -153,9 +153,7 @@ class Run:
     #: What was created to be awaited and has not been, with its place.
     unawaited: Unawaited = attrs.field(factory=dict)
     #: The sleeps and waits of each owner's, body or run.
-    pauses: WeakKeyDictionary[Scope, Pauses] = attrs.field(factory=WeakKeyDictionary)
-    #: What the code of each body or task has awaited last; only known where there are instruments.
-    latest: WeakKeyDictionary[Task | Step[Any], Step[Any]] = attrs.field(factory=WeakKeyDictionary)
+    pauses: dict[Scope, Pauses] = attrs.field(factory=dict)
     #: It starts with the run.
     clock: WallClock = attrs.field(init=False)
     #: What was sent to the run, and who waits for it.
@@ -185,7 +183,8 @@ class Run:
         for body in bodies:
             asks_of(body).setdefault(body, {})[demand] = None
         if self.watch is not None:
-            demand.after = next((self.latest[code] for code in _code_of(task) if code in self.latest), None)
+            latest = self.watch.latest
+            demand.after = next((latest[code] for code in _code_of(task) if code in latest), None)
         try:
             self.kernel.demand(step, demand)
             if self.kernel.orders:
@@ -199,8 +198,9 @@ class Run:
             self.over(demand)
 
     def awaited(self, step: Step[Any]) -> None:
-        """The current task has awaited a step, whatever came of it."""
-        self.latest[next(_code_of(current_task()))] = step
+        """The current task has awaited a step, whatever came of it. Asked only where there are instruments."""
+        assert self.watch is not None
+        self.watch.latest[next(_code_of(current_task()))] = step
 
     def over(self, demand: Demand) -> None:
         home = demand.home
@@ -366,7 +366,6 @@ class Run:
         self.context = Context()
         self.scopes.clear()
         self.pauses.clear()
-        self.latest.clear()
         self.spare.clear()
 
     def unheard(self) -> list[BaseException]:

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import attrs
 import trio
+from trio.lowlevel import Task
 
 from . import abc
 from ._errors import ConfigError
@@ -74,6 +76,8 @@ class Watchers:
     _hooks: dict[str, list[Any]] = attrs.field(init=False)
     #: The attempt that each body is at, or was when it was cancelled.
     _attempts: dict[Step[Any], int] = attrs.field(factory=dict, init=False)
+    #: What the code of each body or task has awaited last.
+    latest: WeakKeyDictionary[Task | Step[Any], Step[Any]] = attrs.field(factory=WeakKeyDictionary, init=False)
     #: What every fact about a step says. To count namesakes for each of its facts would cost more than the rest.
     _abouts: dict[Step[Any], dict[str, Any]] = attrs.field(factory=dict, init=False)
 
