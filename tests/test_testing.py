@@ -72,6 +72,7 @@ class Reference:
         self.failures = 0
         self.closed = False
         self.heard: list[Any] = []
+        self.raisers: dict[int, str] = {}
 
     # what a workflow sees
 
@@ -217,7 +218,8 @@ class Reference:
             if cell in other.waits:
                 other.waits.remove(cell)
                 if phase == "error" and other.outcome is not cell.outcome and other.phase == "doomed" and other.outcome:
-                    note = f"step {cell.name!r} also failed: {cell.outcome!r}"
+                    # It may have come from further down: the note names the step whose body has raised it.
+                    note = f"step {self.raisers.get(id(cell.outcome), cell.name)!r} also failed: {cell.outcome!r}"
                     if note not in getattr(other.outcome, "__notes__", ()):
                         other.outcome.add_note(note)
         for waiter in list(self.waiters):
@@ -256,6 +258,7 @@ class Reference:
             except Exception as exc:
                 self.failures += 1
                 cell.outcome, cell.order, phase = exc, self.failures, "error"
+                self.raisers.setdefault(id(exc), cell.name)
         cell.late = self.closed
         self.over(cell, phase)
         self.react()
@@ -535,8 +538,7 @@ def verdict(spec: DagSpec, run_workflow: Runtime, seed: int | None = None) -> st
     return None
 
 
-# The same examples each time: in about one of two thousand this simple reference itself loses a failure at a tie.
-@settings(deadline=None, derandomize=True, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(everything)
 def test_a_runtime_that_keeps_the_promises_passes(case: tuple[DagSpec, int]) -> None:
     spec, seed = case
