@@ -1,0 +1,277 @@
+"""A runtime that keeps the promises in the simplest way: slow, and short enough to be checked by reading.
+
+`broken` breaks it, one promise at a time, to see that the testing kit notices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import attrs
+import trio
+
+import trioflow
+
+
+class Cell:
+    def __init__(self, name: str, fn: Callable[..., Any], dependencies: list[Cell], concurrent: bool) -> None:
+        self.name = name
+        self.fn = fn
+        self.dependencies = dependencies
+        self.concurrent = concurrent
+        self.phase = "idle"  # leaving, doomed, queued, running, stopping, value, error
+        self.waits: set[Cell] = set()
+        self.outcome: Any = None
+        self.order = math.inf  # of the failure
+        self.late = False  # it ended when the run was closed
+        self.scope = trio.CancelScope(shield=True)
+
+    @property
+    def settled(self) -> bool:
+        return self.phase in ("value", "error")
+
+    @property
+    def missing(self) -> list[Cell]:
+        return [d for d in self.dependencies if d.phase != "value"]
+
+
+@attrs.define(eq=False)
+class Waiter:
+    cell: Cell
+    wants: bool = True
+    told: trio.Event = attrs.Factory(trio.Event)
+
+
+class Reference:
+    """Keeps the promises, in the simplest way: after each event it looks at everything again.
+
+    Each broken runtime is a subclass that overrides one method.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.nursery = nursery
+        self.cells: list[Cell] = []
+        self.waiters: list[Waiter] = []
+        self.want: set[Cell] = set()
+        self.begun: set[Cell] = set()
+        self.fresh: list[Cell] = []
+        self.failures = 0
+        self.closed = False
+        self.heard: list[Any] = []
+        self.raisers: dict[int, str] = {}
+
+    # what a workflow sees
+
+    def do(self, name: str, depends: list[Any] | None = None, concurrent: bool = False) -> Any:
+        def declare(fn: Callable[..., Any]) -> Callable[[], Awaitable[Any]]:
+            before = [step.cell for step in depends] if depends is not None else self.by_name(fn)
+            cell = Cell(name, fn, before, concurrent)
+            self.cells.append(cell)
+
+            async def step() -> Any:
+                return await self.ask(cell)
+
+            step.cell = cell  # type: ignore[attr-defined]
+            return step
+
+        return declare
+
+    def by_name(self, fn: Callable[..., Any]) -> list[Cell]:
+        names = {cell.name: cell for cell in self.cells}
+        return [names[name] for name in fn.__signature__.parameters]  # type: ignore[attr-defined]
+
+    async def ask(self, cell: Cell) -> Any:
+        if self.closed:
+            raise trioflow.RunClosedError("over")
+        if cell.settled:
+            await trio.lowlevel.checkpoint()
+            return self.give(cell)
+        waiter = Waiter(cell)
+        self.waiters.append(waiter)
+        self.react()
+        try:
+            await waiter.told.wait()
+        except trio.Cancelled:
+            await self.leave(waiter)
+            if not cell.settled:
+                raise
+        if not cell.settled:
+            raise trioflow.RunClosedError("closed")
+        return self.give(cell)
+
+    def give(self, cell: Cell) -> Any:
+        if cell.phase == "error":
+            raise cell.outcome
+        return cell.outcome
+
+    async def leave(self, waiter: Waiter) -> None:
+        waiter.wants = False
+        already = waiter.cell.phase in ("stopping", "leaving")
+        self.react()
+        if waiter.cell not in self.want and not already and waiter.cell.phase in ("stopping", "leaving", "doomed"):
+            with trio.CancelScope(shield=True):
+                await waiter.told.wait()
+        elif waiter in self.waiters:
+            self.waiters.remove(waiter)
+
+    def close(self) -> None:
+        self.closed = True
+        for waiter in self.waiters:
+            waiter.wants = False
+        for cell in self.want:
+            if cell.phase in ("idle", "leaving", "queued"):
+                self.doom(cell, math.inf, None)
+        self.react()
+
+    # what follows from an event
+
+    def react(self) -> None:
+        wanted = self.find_wanted()
+        concerned = self.want | wanted
+        self.doom_the_bound(wanted)
+        self.want = self.find_wanted()
+        self.drop(concerned - self.want)
+        for cell in self.fresh:
+            cell.waits |= self.to_wait_for(cell)
+        self.fresh.clear()
+        self.settle()
+        if not self.closed:
+            self.begin()
+
+    def roots(self) -> Iterable[Cell]:
+        return [waiter.cell for waiter in self.waiters if waiter.wants]
+
+    def wants_of(self, cell: Cell) -> list[Cell]:
+        return [] if cell.phase == "doomed" else cell.dependencies
+
+    def find_wanted(self) -> set[Cell]:
+        todo = list(self.roots())
+        seen = set()
+        for cell in todo:
+            if not cell.settled and cell not in seen:
+                seen.add(cell)
+                todo += self.wants_of(cell)
+        return seen
+
+    def doom_the_bound(self, wanted: set[Cell]) -> None:
+        for cell in self.cells:  # dependencies first
+            if cell.phase in ("idle", "leaving", "queued"):
+                failed = [d for d in cell.dependencies if self.dooms(d)]
+                if failed and (cell in wanted or cell.phase == "leaving"):
+                    first = min(failed, key=lambda d: d.order)
+                    self.doom(cell, first.order, first.outcome)
+
+    def dooms(self, dependency: Cell) -> bool:
+        return dependency.phase in ("error", "doomed")
+
+    def doom(self, cell: Cell, order: float, failure: Any) -> None:
+        cell.phase, cell.order, cell.outcome = "doomed", order, failure
+        self.fresh.append(cell)
+
+    def to_wait_for(self, cell: Cell) -> set[Cell]:
+        return {d for d in cell.dependencies if d.phase in ("stopping", "leaving", "doomed")}
+
+    def drop(self, gone: set[Cell]) -> None:
+        out = set()
+        for cell in self.cells:
+            if cell not in gone:
+                continue
+            if cell.phase == "running":
+                cell.phase = "stopping"
+                cell.scope.cancel()
+                out.add(cell)
+            elif cell.phase in ("idle", "queued"):
+                cell.phase = "idle"
+                cell.waits = out.intersection(cell.dependencies)
+                if cell.waits:
+                    cell.phase = "leaving"
+                    out.add(cell)
+
+    def settle(self) -> None:
+        for cell in self.cells:
+            if cell.phase == "doomed" and not cell.waits:
+                failed = [d for d in cell.dependencies if d.phase == "error" and d.order < cell.order]
+                for d in failed:
+                    if d.order < cell.order:
+                        cell.order, cell.outcome = d.order, d.outcome
+                self.out(cell, "idle" if cell.order == math.inf else "error")
+            elif cell.phase == "leaving" and not cell.waits:
+                self.out(cell, "idle")
+
+    def out(self, cell: Cell, phase: str) -> None:
+        cell.phase = phase
+        for other in self.cells:
+            if cell in other.waits:
+                other.waits.remove(cell)
+                if phase == "error" and other.outcome is not cell.outcome and other.phase == "doomed" and other.outcome:
+                    # It may have come from further down: the note names the step whose body has raised it.
+                    note = f"step {self.raisers.get(id(cell.outcome), cell.name)!r} also failed: {cell.outcome!r}"
+                    if note not in getattr(other.outcome, "__notes__", ()):
+                        other.outcome.add_note(note)
+        for waiter in list(self.waiters):
+            if waiter.cell is cell and (cell.settled or self.closed or not waiter.wants):
+                self.waiters.remove(waiter)
+                waiter.told.set()
+                self.heard.append(cell.outcome)
+
+    def turn(self, cell: Cell) -> list[Cell]:
+        return cell.missing if cell.concurrent else cell.missing[:1]
+
+    def begin(self) -> None:
+        todo = [*self.roots(), *(self.begun & self.want)]
+        self.begun = set()
+        for cell in todo:
+            if cell not in self.begun and cell.phase in ("idle", "queued", "running", "stopping"):
+                self.begun.add(cell)
+                todo += self.turn(cell)
+                if cell.phase == "idle" and not cell.missing:
+                    cell.phase = "queued"
+                    self.nursery.start_soon(self.run, cell)
+
+    # a body
+
+    async def run(self, cell: Cell) -> None:
+        if cell.phase != "queued":
+            return
+        cell.phase = "running"
+        cell.scope = trio.CancelScope(shield=True)
+        phase = "idle"
+        with cell.scope:
+            try:
+                outcome = cell.fn(*self.arguments(cell))
+                cell.outcome = await outcome if hasattr(outcome, "__await__") else outcome
+                phase = "value"
+            except Exception as exc:
+                self.failures += 1
+                cell.outcome, cell.order, phase = exc, self.failures, "error"
+                self.raisers.setdefault(id(exc), cell.name)
+        cell.late = self.closed
+        self.over(cell, phase)
+        self.react()
+
+    def arguments(self, cell: Cell) -> list[Any]:
+        return [d.outcome for d in cell.dependencies]
+
+    def over(self, cell: Cell, phase: str) -> None:
+        self.out(cell, phase)
+
+
+Runtime = Callable[..., Awaitable[Any]]
+
+
+def runtime(kind: type[Reference]) -> Runtime:
+    async def run_workflow(workflow: Callable[..., Awaitable[Any]], params: object = None) -> Any:
+        async with trio.open_nursery() as nursery:
+            run = kind(nursery)
+            try:
+                result = await workflow(params, run)
+            finally:
+                run.close()
+        for cell in run.cells:
+            if cell.phase == "error" and cell.late and not any(cell.outcome is exc for exc in run.heard):
+                raise cell.outcome
+        return result
+
+    return run_workflow
