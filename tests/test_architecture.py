@@ -56,7 +56,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str | tuple[str, ...]], ...] = (
             tuple(f"testing.{room}" for room in WORKSHOP),
         }
     ),
-    ("_loading", "_bindings", "_sketch", *FRONT_OF_HOUSE, "cli", "__main__"),
+    ("_loading", "_bindings", *FRONT_OF_HOUSE, "_sketch", "cli", "__main__"),
 )
 GROUND = frozenset(FLOORS[0])
 

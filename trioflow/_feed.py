@@ -32,7 +32,8 @@ from ._policy import as_mapping
 from ._streams import representation
 from ._view import View
 from ._views import ReceivedEvent
-from .abc import Fact, Instrument, Path
+from ._watchers import FACTS
+from .abc import Fact, Path
 
 #: What is said of a fact under another name than its own.
 _NAMES: Final = {
@@ -137,5 +138,5 @@ def _told(kind: str) -> Callable[[Feed, Any], None]:
     return lambda feed, fact: feed.told(kind, fact)
 
 
-for _kind in [name for name in vars(Instrument) if not name.startswith("_")]:
+for _kind in FACTS:
     setattr(Feed, _kind, _told(_kind))  # every fact that there is, in the same way

@@ -20,7 +20,7 @@ from ._wording import one_line
 
 
 @functools.cache
-def _not_ours() -> tuple[tuple[str, ...], tuple[str, ...]]:
+def not_ours() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Where code lives that isn't the user's: what carries the run, and all that is installed."""
     machine = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, trio.__file__, outcome.__file__))
     paths = sysconfig.get_paths()
@@ -32,7 +32,7 @@ def own_frames(error: BaseException | None) -> list[FrameSummary]:
     """The frames in the user's own files, outermost first; if there is none, those of the libraries."""
     if error is None:
         return []
-    machine, installed = _not_ours()
+    machine, installed = not_ours()
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(("<", *machine))]
     return [frame for frame in frames if not frame.filename.startswith(installed)] or frames
 

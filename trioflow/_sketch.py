@@ -22,9 +22,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import sys
-import sysconfig
 import threading
 import traceback
 from collections import Counter, deque
@@ -37,13 +35,13 @@ from types import FrameType
 from typing import Any, Final, Literal, NoReturn, cast, final
 
 import attrs
-import outcome
 import trio
 from trio.lowlevel import checkpoint, current_trio_token
 
 from ._declare import StepDecorator, WorkflowStep
 from ._drawing import Node
 from ._errors import CycleError, DefinitionError, TrioflowError
+from ._frames import not_ours
 from ._kernel import RUNNING, shown
 from ._lanes import Home
 from ._loading import shown as path_shown
@@ -511,20 +509,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-_PATHS: Final = sysconfig.get_paths()
-_MACHINE: Final = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, trio.__file__, outcome.__file__))
-_INSTALLED: Final = tuple(os.path.join(_PATHS[kind], "") for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
-
-
 def _place(frames: Iterable[tuple[FrameType, int]]) -> str:
     """Where the user's own code stands, "file:line", if there is some among `frames`. The innermost come first."""
+    machine, installed = not_ours()
     places = [(frame.f_code.co_filename, line) for frame, line in frames]
     # From where the machine is left to where it calls; further out stands whoever has started the program.
-    left = dropwhile(_is_machine, places)
-    code = [*takewhile(lambda place: not _is_machine(place), left)] or places
-    own = [place for place in code if not place[0].startswith(("<", *_INSTALLED))] or code
+    left = dropwhile(lambda place: place[0].startswith(machine), places)
+    code = [*takewhile(lambda place: not place[0].startswith(machine), left)] or places
+    own = [place for place in code if not place[0].startswith(("<", *installed))] or code
     return f"{path_shown(own[0][0])}:{own[0][1]}"
-
-
-def _is_machine(place: tuple[str, int]) -> bool:
-    return place[0].startswith(_MACHINE)

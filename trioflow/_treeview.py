@@ -24,7 +24,8 @@ from ._live import Screen
 from ._streams import say
 from ._tree import FOLDED, Line, Picture, picture
 from ._view import View
-from .abc import Fact, Instrument
+from ._watchers import FACTS
+from .abc import Fact
 
 #: Between two pictures, in seconds of real time.
 SHORTEST: Final = 0.05
@@ -124,7 +125,7 @@ def _told(view: Tree, fact: Fact, /) -> None:
     view.told(fact)
 
 
-for _kind in [name for name in vars(Instrument) if not name.startswith("_") and name != "workflow_started"]:
+for _kind in FACTS.keys() - {"workflow_started"}:
     setattr(Tree, _kind, _told)  # every fact alike, but for the first: there is nothing to see yet
 
 

@@ -116,10 +116,6 @@ class Pause:
         """It has succeeded in an earlier attempt."""
         return self.pauses is not None and (self.kind, *self.path[-1]) in self.pauses.kept
 
-    def about(self) -> dict[str, Any]:
-        name, occurrence = self.path[-1]
-        return {"step": name, "occurrence": occurrence, "path": self.path}
-
     def tell(self, what: str, **says: object) -> None:
         if self.watch is not None:
             self.watch.pause(what, self, **says)

@@ -46,6 +46,12 @@ FACTS: dict[str, type[abc.Fact]] = {
 }
 
 
+def about(path: abc.Path) -> dict[str, Any]:
+    """Which step, sleep or wait a fact is about."""
+    name, occurrence = path[-1]
+    return {"step": name, "occurrence": occurrence, "path": path}
+
+
 def checked_instruments(instruments: Iterable[object]) -> list[object]:
     """The instruments as a list. Raises ConfigError for what could never be told anything, or would not hear it."""
     if not isinstance(instruments, Iterable):
@@ -147,19 +153,18 @@ class Watchers:
 
     def pause(self, what: str, pause: Pause, **says: object) -> None:
         """A sleep or a wait has "started", say."""
-        self._tell(f"{pause.kind}_{what}", pause.about(), **says)
+        self._tell(f"{pause.kind}_{what}", about(pause.path), **says)
 
     def pause_reused(self, pause: Pause, output: object) -> None:
-        self._tell("step_reused", pause.about(), kind=pause.kind, output=output)
+        self._tell("step_reused", about(pause.path), kind=pause.kind, output=output)
 
     # -------------------------------------------------------------------------------------------------------- telling
 
     def _about(self, step: Step[Any]) -> dict[str, Any]:
-        about = self._abouts.get(step)
-        if about is None:
-            path = step.path
-            about = self._abouts[step] = {"step": step.name, "occurrence": path[-1][1], "path": path}
-        return about
+        found = self._abouts.get(step)
+        if found is None:
+            found = self._abouts[step] = about(step.path)
+        return found
 
     def _tell(self, name: str, about: dict[str, Any], **says: Any) -> None:
         if not self._hooks[name]:
