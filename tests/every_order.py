@@ -558,6 +558,7 @@ KNOWN: Final[dict[type, set[str]]] = {
     Failure: {"error", "traceback", "context", "cause", "suppress", "cell", "order", "why", "noted"},
     Kernel: {
         *("_bad", "_broken", "_event", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders"),
+        "_raised",  # starts empty: here no two bodies raise the same object, and nothing else is shared by it
     },
 }
 

@@ -96,7 +96,7 @@ class Failure:
     order: float
     #: In words, for whoever is stopped because of it.
     why: str
-    #: Other failures that the error's notes name already, in order.
+    #: Other failures that the error's notes name already, in order. Shared by those that have the same error.
     noted: dict[Failure, None] = attrs.field(factory=dict)
 
     @classmethod
@@ -172,7 +172,10 @@ class Cell:
 class Kernel:
     """The rules of one run."""
 
-    __slots__ = ("_bad", "_broken", "_event", "_failures", "_left", "_loss", "_outs", "_released", "closing", "orders")
+    __slots__ = (
+        *("_bad", "_broken", "_event", "_failures", "_left", "_loss", "_outs", "_raised", "_released"),
+        *("closing", "orders"),
+    )
 
     def __init__(self) -> None:
         self.orders: deque[Order] = deque()
@@ -184,6 +187,7 @@ class Kernel:
             False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
         )
         self._loss = Failure(None, None, None, None, False, None, math.inf, "the run is over")
+        self._raised: dict[int, Failure] = {}  # by the error's id: bodies may raise one object, which is noted on once
         # One event is carried through in four passes. Each of these is the agenda of one, in this order.
         self._bad: list[Cell] = []  # failed or doomed just now: whoever depends on them is doomed
         self._released: deque[tuple[Cell, Party | None, str]] = deque()  # somebody wants it no longer
@@ -247,7 +251,9 @@ class Kernel:
         self._failures += 1
         self._broken = True
         why = f"step {cell.name!r} failed: {shown(error)}"
-        self._settle(cell, FAILED, Failure.of(error, traceback, cell, self._failures, why))
+        failure = Failure.of(error, traceback, cell, self._failures, why)
+        failure.noted = self._raised.setdefault(id(error), failure).noted
+        self._settle(cell, FAILED, failure)
         self._drain()
         return stopped
 

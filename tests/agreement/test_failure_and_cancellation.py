@@ -313,6 +313,42 @@ async def test_p10_what_fails_while_stopping_is_kept_and_named_once(autojump_clo
         assert also.status == "failed"
 
 
+async def test_p10_an_error_that_two_bodies_raise_names_what_else_failed_once(autojump_clock: MockClock) -> None:
+    same = KeyError("the very same")
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do("first")
+        async def first() -> None:
+            await trio.sleep(1)
+            raise same
+
+        @step.do("again")
+        async def again() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise same
+
+        @step.do("other")
+        async def other() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(1)
+                raise ValueError("other")
+
+        one = step.do("one", depends=[first, other], concurrent=True)(lambda *values: None)
+        two = step.do("two", depends=[again, other], concurrent=True)(lambda *values: None)
+        await step.do("both", depends=[one, two], concurrent=True)(lambda *values: None)()
+
+    with pytest.raises(KeyError) as caught:
+        await run_workflow(workflow)
+
+    assert caught.value is same
+    assert same.__notes__ == ["step 'other' also failed while stopping: ValueError('other')"]
+
+
 async def test_p10_the_last_one_who_wanted_it_gets_what_a_stopping_body_returns_or_raises(
     autojump_clock: MockClock,
 ) -> None:
