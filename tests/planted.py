@@ -257,8 +257,8 @@ LANES: Final = (
         "keeps_its_queue", "a lane doesn't hand over its queue when its body blocks",
         "_lanes",
         """\
-        while self.takers < waiting:
-            self.wake()
+            while self.takers < waiting:
+                self.wake()
 """,
         "",
     ),
@@ -289,7 +289,7 @@ LANES: Final = (
     ),
     Fault(
         "no_slice", "slow sync bodies don't let others have their turn any sooner",
-        "_lanes", "perf_counter() - self.since > SLICE", "False",
+        "_lanes", "perf_counter() > self.until", "False",
     ),
     Fault(
         "no_names", "a body's task doesn't carry the step's name",

@@ -129,29 +129,31 @@ class Exit:
 
 @attrs.define(eq=False, repr=False)
 class Cell:
+    # What begins with a default is a keyword and not `init=False`: attrs then looks each default up as it makes a cell, which
+    # took a tenth of a declaration.
     name: str
     deps: tuple[Cell, ...]
     #: Whether the dependencies are begun at the same time; also where there is only one.
     together: bool
-    state: int = attrs.field(default=PENDING, init=False)
+    state: int = attrs.field(default=PENDING, kw_only=True)
     #: DONE: what the body returned. FAILED, DOOMED, LOST: the `Failure`. STOPPING, and PENDING again: why, as text.
-    value: Any = attrs.field(default=None, init=False)
+    value: Any = attrs.field(default=None, kw_only=True)
     #: How many want it. Positive in the states CLAIMED to RUNNING, 0 in PENDING, anything in STOPPING and DOOMED.
-    wanted: int = attrs.field(default=0, init=False)
+    wanted: int = attrs.field(default=0, kw_only=True)
     #: RESOLVING: how many dependencies are unsettled (together), or which of them it is at (one after the other).
-    missing: int = attrs.field(default=0, init=False)
+    missing: int = attrs.field(default=0, kw_only=True)
     #: Every cell that names this one, wanting it now or not. None once it is settled, or if there are none.
-    dependents: list[Cell] | None = attrs.field(default=None, init=False)
+    dependents: list[Cell] | None = attrs.field(default=None, kw_only=True)
     #: Those outside the graph that await it, in the order in which they came.
-    parties: dict[Party, None] | None = attrs.field(default=None, init=False)
+    parties: dict[Party, None] | None = attrs.field(default=None, kw_only=True)
     #: STOPPING, DOOMED, or PENDING and left while bodies below are still stopping: who waits for that. Else None.
-    exit: Exit | None = attrs.field(default=None, init=False)
+    exit: Exit | None = attrs.field(default=None, kw_only=True)
     #: All its exits that are not complete: `exit`, and earlier ones since which it has been wanted again.
-    exits: list[Exit] | None = attrs.field(default=None, init=False)
+    exits: list[Exit] | None = attrs.field(default=None, kw_only=True)
     #: On whose behalf it runs: the party whose demand began it.
-    asker: Any = attrs.field(default=None, init=False)
+    asker: Any = attrs.field(default=None, kw_only=True)
     #: What the driver runs the body on, or has last run it on; None if it never began.
-    lane: Any = attrs.field(default=None, init=False)
+    lane: Any = attrs.field(default=None, kw_only=True)
 
     def connect(self, deps: tuple[Cell, ...]) -> None:
         """Name the dependencies, once, at the declaration or later but before the first demand."""
