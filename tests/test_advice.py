@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from command_line import flow, here, main
 
@@ -10,6 +12,13 @@ from trioflow._advice import advice
 from trioflow._board import Board
 
 __all__ = ["here"]  # a fixture
+
+
+IN_A_NURSERY = """import asyncio, trio
+async def in_a_nursery():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asyncio.sleep, 1)
+"""
 
 
 def step(body: str, config: str = "config=None") -> str:
@@ -44,6 +53,15 @@ def step(body: str, config: str = "config=None") -> str:
             step("raise ConnectionError", "config={'retries': {'limit': 1, 'delay': 0}}"),
             "--traceback for the whole traceback",
         ),
+        (step("raise ValueError"), "--traceback for the whole traceback"),
+        (
+            "import asyncio\n" + step("await asyncio.sleep(1)"),
+            "Trio's call in its place, or a class that derives from trioflow.workers.WorkflowEntrypoint: asyncio works there",
+        ),
+        (
+            IN_A_NURSERY + step("await in_a_nursery()"),
+            "Trio's call in its place, or a class that derives from trioflow.workers.WorkflowEntrypoint: asyncio works there",
+        ),
         ("event.payload['day']", "--params JSON, or --params @FILE: event.payload is empty without"),
         ("event.payload.day", "--params JSON, or --params @FILE: event.payload is empty without"),
         ("{}['day']", "--traceback for the whole traceback"),
@@ -65,6 +83,37 @@ def step(body: str, config: str = "config=None") -> str:
 def test_what_would_help_is_said_in_the_last_line(body: str, hint: str) -> None:
     done = main("run", flow(body), "--virtual-time")
     assert done.status == 1
+    assert done.report[-1] == f"  try        {hint}"
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (
+            "await in_a_nursery()",
+            "asyncio.TaskGroup or gather in place of a Trio nursery, or Trio's calls in its tasks",
+        ),
+        ("await asyncio.open_connection('host', 1)", "what the message names in place of asyncio's call"),
+        ("raise asyncio.CancelledError", "what the message names in place of asyncio's call"),
+        ("raise trioflow.AsyncioError('no') from KeyError()", "what the message names in place of asyncio's call"),
+    ],
+)
+def test_where_asyncio_works_it_is_told_apart_what_does_not(body: str, hint: str) -> None:
+    lines = [
+        IN_A_NURSERY,
+        "import trioflow",
+        "from workers import WorkflowEntrypoint",
+        "class Flow(WorkflowEntrypoint):",
+        "    async def run(self, event, step):",
+        "        @step.do('load')",
+        f"        async def load(): {body}",
+        "        await load()",
+    ]
+    Path("flow.py").write_text("\n".join(lines))
+    done = main("run", "flow.py", "--virtual-time")
+    assert done.status == 1
+    assert "attempt 1 of 6" in done.err  # and no other, whatever the retries
+    assert "attempt 2" not in done.err
     assert done.report[-1] == f"  try        {hint}"
 
 

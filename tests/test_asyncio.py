@@ -266,6 +266,72 @@ async def test_asyncio_is_detected_as_what_works(autojump_clock: MockClock) -> N
         asyncio.get_running_loop()
 
 
+async def test_what_is_taken_back_is_not_called(autojump_clock: MockClock) -> None:
+    heard: list[str] = []
+
+    @bridged
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(heard.append, "never").cancel()
+        loop.call_later(1, heard.append, "first")
+        loop.call_later(1, heard.append, "never").cancel()
+        loop.call_later(1, heard.append, "last")
+        await asyncio.sleep(2)
+
+    await body()
+    assert heard == ["first", "last"]
+
+
+async def test_a_callback_may_make_a_future(autojump_clock: MockClock) -> None:
+    @bridged
+    async def body() -> Any:
+        loop, made = asyncio.get_running_loop(), []
+        loop.call_soon(lambda: made.append(loop.create_future()))
+        await asyncio.sleep(1)
+        loop.call_later(1, made[0].set_result, "made")
+        return await made[0]
+
+    assert await body() == "made"
+
+
+async def test_what_a_thread_asks_for_when_the_body_is_over_is_not_called(autojump_clock: MockClock) -> None:
+    heard: list[str] = []
+
+    @bridged
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(heard.append, "never"))
+        thread.start()
+        thread.join()  # it has asked, and Trio has not had its turn yet
+
+    await body()
+    await trio.sleep(1)
+    assert heard == []
+
+
+@pytest.mark.parametrize("end", [lambda: "late", lambda: 1 / 0])
+async def test_a_thread_that_nobody_waits_for_any_more_is_waited_for_by_the_body(
+    autojump_clock: MockClock, end: Callable[[], object]
+) -> None:
+    went_on = threading.Event()
+    ended: list[bool] = []
+
+    def work() -> object:
+        went_on.wait()
+        ended.append(True)
+        return end()
+
+    @bridged
+    async def body() -> str:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(work), 1)
+        went_on.set()
+        return "body"
+
+    assert await body() == "body"
+    assert ended == [True]
+
+
 # ------------------------------------------------------------------------------------------------------------- steps
 
 
@@ -484,6 +550,154 @@ async def test_a_nursery_of_trios_fails_with_asyncios_cancellation(autojump_cloc
     assert trio.current_time() == 2
 
 
+async def test_it_reaches_who_waits_beside_the_tasks_of_a_nursery(autojump_clock: MockClock) -> None:
+    heard: list[str] = []
+
+    @bridged
+    async def body() -> None:
+        async def child() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                try:
+                    await trio.sleep_forever()
+                except asyncio.CancelledError as exc:
+                    heard.append(repr(exc))
+                    raise
+
+        task = asyncio.create_task(child())
+        await asyncio.sleep(1)
+        task.cancel("enough")
+        with pytest.raises(BaseExceptionGroup) as info:
+            await task
+        assert repr(info.value.exceptions) == "(CancelledError('enough'),)"
+
+    await body()
+    assert heard == ["CancelledError('enough')"]
+    assert trio.current_time() == 1
+
+
+async def done_already() -> None:
+    future = asyncio.get_running_loop().create_future()
+    gathered = asyncio.gather(future)
+    future.set_result(None)
+    await gathered
+
+
+WAITS: list[Callable[[], Any]] = [
+    lambda: asyncio.sleep(0),
+    lambda: asyncio.sleep(5),
+    lambda: trio.sleep(5),  # noqa: ASYNC105
+    done_already,
+]
+
+
+@pytest.mark.parametrize("wait", WAITS)
+async def test_who_has_trios_answer_when_he_is_cancelled_is_told_at_the_next_wait(
+    autojump_clock: MockClock, wait: Callable[[], Any]
+) -> None:
+    log: list[str] = []
+
+    @bridged
+    async def body() -> None:
+        event = trio.Event()
+
+        async def child() -> None:
+            await event.wait()
+            log.append("answered")
+            try:
+                await wait()
+            except asyncio.CancelledError as exc:
+                log.append(repr(exc))
+                raise
+
+        task = asyncio.create_task(child())
+        await asyncio.sleep(1)
+        event.set()
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    await body()
+    assert log == ["answered", "CancelledError('enough')"]
+    assert trio.current_time() == 1
+
+
+@pytest.mark.parametrize("wait", WAITS)
+async def test_but_not_if_it_was_a_timeout_that_is_over_by_then(
+    autojump_clock: MockClock, wait: Callable[[], Any]
+) -> None:
+    @bridged
+    async def body() -> None:
+        event = trio.Event()
+        asyncio.get_running_loop().call_later(1, event.set)
+        async with asyncio.timeout(1) as limit:
+            await event.wait()
+        assert limit.expired()
+        await wait()
+        await trio.sleep(1)
+
+    await body()
+
+
+async def test_who_cancels_himself_is_told_at_his_next_wait_in_trio(autojump_clock: MockClock) -> None:
+    @bridged
+    async def body() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await trio.sleep(1)
+        task.uncancel()
+        await trio.sleep(1)
+
+    await body()
+    assert trio.current_time() == 1
+
+
+async def test_what_a_child_swallows_is_told_again_at_the_next_wait(autojump_clock: MockClock) -> None:
+    log: list[object] = []
+
+    @bridged
+    async def body() -> None:
+        async def child() -> str:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+            return "swallowed"
+
+        log.append(await asyncio.create_task(child()))
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            log.append("told")
+            raise
+
+    with trio.move_on_after(1) as scope:
+        await body()
+    assert (log, scope.cancelled_caught, trio.current_time()) == (["swallowed", "told"], True, 1)
+
+
+async def test_a_scope_of_trios_that_a_child_swallows_ends_at_the_next_wait(autojump_clock: MockClock) -> None:
+    @bridged
+    async def body() -> None:
+        async def child() -> str:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+            return "swallowed"
+
+        task = asyncio.current_task()
+        assert task is not None
+        with trio.move_on_after(1) as scope:
+            assert await asyncio.create_task(child()) == "swallowed"
+            assert task.cancelling() == 0
+            await forever()
+        assert scope.cancelled_caught
+        await asyncio.sleep(1)
+
+    await body()
+    assert trio.current_time() == 2
+
+
 async def test_who_cancels_himself_fails(autojump_clock: MockClock) -> None:
     @bridged
     async def body() -> None:
@@ -542,6 +756,67 @@ async def test_an_error_that_nobody_retrieved_is_logged(
     first, second = sorted(record.getMessage().splitlines()[0] for record in caplog.records)
     assert first.startswith("Exception in callback ")
     assert second == "Task exception was never retrieved"
+
+
+async def test_in_debug_mode_the_log_says_where_it_was_made(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    @bridged
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        assert not loop.get_debug()
+        loop.set_debug(True)
+        assert loop.get_debug()
+        loop.call_soon(lambda: 1 / 0)
+        await asyncio.sleep(1)
+
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        await body()
+    (record,) = caplog.records
+    assert "\nObject created at (most recent call last):\n" in record.getMessage()
+    assert "loop.call_soon(lambda: 1 / 0)" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+async def test_an_exception_handler_gets_it_instead(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        told.append(context)
+        if len(told) == 2:
+            raise KeyError("in the handler")
+
+    @bridged
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        assert loop.get_exception_handler() is None
+        loop.set_exception_handler(handler)
+        assert loop.get_exception_handler() is handler
+        for _ in range(2):
+            loop.call_soon(lambda: 1 / 0)
+            await asyncio.sleep(1)
+        loop.set_exception_handler(None)
+        loop.call_exception_handler({"message": "said by hand"})
+
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        await body()
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError, ZeroDivisionError]
+    unheard, by_hand = caplog.records
+    assert unheard.getMessage().startswith("Unhandled error in exception handler\ncontext: {")
+    assert unheard.exc_info is not None
+    assert unheard.exc_info[0] is KeyError
+    assert by_hand.getMessage() == "said by hand"
+
+
+async def test_nobody_has_made_another_kind_of_task(autojump_clock: MockClock) -> None:
+    @bridged
+    async def body() -> Any:
+        return asyncio.get_running_loop().get_task_factory()
+
+    assert await body() is None
 
 
 async def test_after_the_end_the_loop_is_closed(autojump_clock: MockClock) -> None:
@@ -606,6 +881,45 @@ def test_an_interrupt_comes_out_plain(where: str, caplog: pytest.LogCaptureFixtu
     del error, info
     gc.collect()
     assert not caplog.records
+
+
+async def test_two_tasks_that_both_want_to_exit_do_not_hide_each_other(autojump_clock: MockClock) -> None:
+    @bridged
+    async def body() -> None:
+        async def first() -> None:
+            await asyncio.sleep(1)
+            raise SystemExit("first")
+
+        async def second() -> None:
+            try:
+                await forever()
+            finally:
+                raise SystemExit("second")
+
+        tasks = [asyncio.create_task(first()), asyncio.create_task(second())]
+        try:
+            await forever()
+        finally:
+            for task in tasks:  # or asyncio would log that nobody has asked
+                task.add_done_callback(asyncio.Task.exception)
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        await body()
+    assert sorted(map(repr, info.value.exceptions)) == ["SystemExit('first')", "SystemExit('second')"]
+
+
+def test_an_exit_comes_out_plain_in_a_host_without_strict_groups_too() -> None:
+    @bridged
+    async def body() -> None:
+        async def child() -> None:
+            raise SystemExit("enough")
+
+        await asyncio.create_task(child())
+
+    for strict in (True, False):
+        warned = contextlib.nullcontext() if strict else pytest.warns(trio.TrioDeprecationWarning)
+        with warned, pytest.raises(SystemExit, match="enough"):
+            trio.run(body, strict_exception_groups=strict)
 
 
 # ------------------------------------------------------------------------------------------------- what can't be had
@@ -676,6 +990,7 @@ def loaded(path: Path) -> types.ModuleType:
         ("from helpers import nap", {"helpers.py": "import asyncio"}, True),
         ("import helpers", {"helpers.py": "import more", "more.py": "import helpers, asyncio"}, True),
         ("import helpers", {"helpers.py": "import trio"}, False),
+        ("import helpers", {"helpers.py": "import more", "more.py": "import helpers"}, False),
         ("from src import a", {"src/__init__.py": "", "src/a.py": "from . import b", "src/b.py": "import asyncio"}, True),
         ("import helpers", {"helpers.py": "import asyncio of"}, False),
         ("import lib", {"site-packages/lib.py": "import asyncio"}, False),

@@ -13,10 +13,21 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
-from trioflow._errors import ConfigError, NonRetryableError
+from trioflow import StepContext, WorkflowStep, run_workflow
+from trioflow._errors import (
+    ConfigError,
+    CycleError,
+    DeadlockError,
+    DefinitionError,
+    NonRetryableError,
+    RunClosedError,
+    WorkflowTimeoutError,
+)
 from trioflow._policy import (
     DEFAULT,
     Retries,
@@ -591,8 +602,8 @@ def test_what_ctx_config_shows_is_the_readers_own() -> None:
 
 
 errors: st.SearchStrategy[tuple[Exception, bool]] = st.recursive(
-    st.sampled_from([(ValueError, True), (NonRetryableError, False), (OSError, True)]).map(
-        lambda kind: (kind[0](), kind[1])
+    st.sampled_from([(ValueError, True), (NonRetryableError, False), (OSError, True), (DefinitionError, False)]).map(
+        lambda kind: (kind[0]("no"), kind[1])
     ),
     lambda inner: st.lists(inner, min_size=1, max_size=4).map(
         lambda parts: (ExceptionGroup("group", [error for error, _ in parts]), all(again for _, again in parts))
@@ -603,7 +614,7 @@ errors: st.SearchStrategy[tuple[Exception, bool]] = st.recursive(
 
 @settings(deadline=None)
 @given(errors)
-def test_a_non_retryable_error_ends_it_anywhere_in_a_group(case: tuple[Exception, bool]) -> None:
+def test_what_ends_it_does_so_anywhere_in_a_group(case: tuple[Exception, bool]) -> None:
     error, again = case
     assert is_retryable(error) is again
 
@@ -614,6 +625,109 @@ def test_a_kind_of_non_retryable_error_is_one() -> None:
 
     assert not is_retryable(CardDeclinedError())
     assert not is_retryable(ExceptionGroup("group", [ValueError(), CardDeclinedError()]))
+
+
+@pytest.mark.parametrize("kind", [DefinitionError, ConfigError, CycleError, DeadlockError])
+def test_a_mistake_in_the_code_does_not_get_better(kind: type[Exception]) -> None:
+    assert not is_retryable(kind("no"))
+    assert not is_retryable(ExceptionGroup("group", [ValueError(), ExceptionGroup("inner", [kind("no")])]))
+
+
+@pytest.mark.parametrize("kind", [WorkflowTimeoutError, RunClosedError])
+def test_what_may_be_a_matter_of_time_is_tried_again(kind: type[Exception]) -> None:
+    assert is_retryable(kind("late"))
+    assert is_retryable(ExceptionGroup("group", [ValueError(), kind("late")]))
+
+
+async def takes_an_unknown_name(step: WorkflowStep) -> None:
+    @step.do()
+    async def inner(nowhere: object) -> None: ...
+
+    await inner()
+
+
+async def sleeps_soon(step: WorkflowStep) -> None:
+    await step.sleep("pause", "soon")
+
+
+async def goes_round(step: WorkflowStep) -> None:
+    @step.do("a")
+    async def a(b: object) -> None: ...
+
+    @step.do("b")
+    async def b(a: object) -> None: ...
+
+    await a()
+
+
+async def waits_for_itself(step: WorkflowStep) -> None:
+    @step.do("inner", config=ALWAYS)
+    async def inner() -> None:
+        await below()
+
+    @step.do("below", [inner])
+    async def below(inner: object) -> None: ...
+
+    await inner()
+
+
+async def in_a_nursery(step: WorkflowStep) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(takes_an_unknown_name, step)
+
+
+ALWAYS = StepConfig(Retries(5, "10 seconds"))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (takes_an_unknown_name, DefinitionError),
+        (sleeps_soon, ConfigError),
+        (goes_round, CycleError),
+        (waits_for_itself, DeadlockError),
+        (in_a_nursery, ExceptionGroup),
+    ],
+)
+async def test_p18_a_body_that_uses_steps_wrongly_fails_at_once(
+    autojump_clock: MockClock, body: Callable[[WorkflowStep], Any], kind: type[Exception]
+) -> None:
+    attempts: list[int] = []
+
+    async def workflow(event: object, step: WorkflowStep) -> None:
+        @step.do("outer", config=ALWAYS)
+        async def outer(ctx: StepContext) -> None:
+            attempts.append(ctx.attempt)
+            await body(step)
+
+        await outer()
+
+    with pytest.raises(kind):
+        await run_workflow(workflow)
+    assert (attempts, trio.current_time()) == ([1], 0)
+
+
+async def test_p18_a_wait_or_an_inner_step_that_was_too_late_is_tried_again(autojump_clock: MockClock) -> None:
+    attempts: list[int] = []
+
+    async def workflow(event: object, step: WorkflowStep) -> str:
+        @step.do("outer", config=ALWAYS)
+        async def outer(ctx: StepContext) -> str:
+            attempts.append(ctx.attempt)
+            if ctx.attempt == 1:
+                await step.wait_for_event("answer", "answer", timeout="1 second")
+
+            @step.do("inner", config=StepConfig(timeout="2 seconds"))
+            async def inner() -> None:
+                await trio.sleep(3 if ctx.attempt == 2 else 0)
+
+            await inner()
+            return "done"
+
+        return await outer()
+
+    assert await run_workflow(workflow) == "done"
+    assert (attempts, trio.current_time()) == ([1, 2, 3], 1 + 10 + 2 + 20)
 
 
 def test_an_error_caused_by_a_non_retryable_one_is_another_error() -> None:

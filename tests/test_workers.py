@@ -243,6 +243,30 @@ def test_a_binding_that_nobody_gave_says_its_name_and_how_to_give_one() -> None:
     assert issubclass(workers.MissingBindingError, NonRetryableError)
 
 
+@pytest.mark.parametrize("call", ["create()", "create(id=1)", "create_batch([])", "createBatch([])"])
+@pytest.mark.parametrize("names", [0, 300])  # more than fit into one instruction
+def test_a_workflow_that_nobody_gave_says_what_can_stand_in_for_it(call: str, names: int) -> None:
+    many = "; ".join(f"name{n} = 0" for n in range(names))
+    source = f"{many}\nenv.OTHER.{call}"
+    env = workers.Bindings({"KEY": 1})
+    with pytest.raises(workers.MissingBindingError) as caught:
+        exec(source, {"env": env})
+    name = call.partition("(")[0]
+    assert str(caught.value) == (
+        f"env has no 'OTHER': it has KEY. Its {name}() would start another workflow, which takes an engine, and trioflow has "
+        "none yet: give an object of your own in its place, with `--env FILE[:NAME]`, or in code with `env={'OTHER': ...}`"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["env.OTHER", "env.OTHER.get('x')", "env.OTHER(create)", "env.OTHER[create].create", "x = env.OTHER; x.create()"],
+)
+def test_whatever_else_nobody_gave_may_be_anything(source: str) -> None:
+    with pytest.raises(workers.MissingBindingError, match=r"Give a text with `--env OTHER=VALUE`, an object out of"):
+        exec(source, {"env": workers.Bindings(), "create": 1})
+
+
 def test_bindings_can_be_asked_what_they_have() -> None:
     env = workers.Bindings({"KEY": "secret"})
     assert hasattr(env, "KEY")

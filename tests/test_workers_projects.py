@@ -442,7 +442,9 @@ def test_a_binding_that_nobody_gave_ends_the_step_at_once() -> None:
         """
     seconds, text = steps(body)
     assert seconds == 0
-    assert text.startswith("env has no 'OTHER_WORKFLOW': nothing was given. Give a text with `--env OTHER_WORKFLOW=")
+    assert text.startswith(
+        "env has no 'OTHER_WORKFLOW': nothing was given. Its create() would start another workflow, "
+    )
 
 
 # -------------------------------------------------------------------------------------------------- js and pyodide.ffi

@@ -13,6 +13,7 @@ import trio
 
 from ._board import Board
 from ._errors import (
+    AsyncioError,
     ConfigError,
     CycleError,
     DeadlockError,
@@ -21,6 +22,7 @@ from ._errors import (
     RunClosedError,
     WorkflowTimeoutError,
 )
+from ._foreign import way_out
 from ._frames import own_frames
 from ._loading import shown
 from ._step import Step
@@ -45,6 +47,8 @@ def _for_ours(error: BaseException, board: Board) -> str | None:
     match error:
         case WorkflowTimeoutError():
             return _for_a_timeout(error, board)
+        case AsyncioError():
+            return way_out(error)
         case NonRetryableError():
             return "another --params, or change what the step does: it says that another attempt can't help"
         case CycleError():

@@ -25,9 +25,10 @@ A clean-up may wait, in asyncio: the body is told once. If it swallows the excep
 nobody goes on for ever by accident. A body that ends with `CancelledError` when Trio has cancelled it is cancelled. If nobody
 has, that is an error like any other (`AsyncioError`): in trioflow a step is cancelled by those who don't want it any more.
 
-Limits: tasks of a Trio nursery that the coroutine opens speak only Trio. A Trio nursery within `asyncio.timeout` raises a
-group with `CancelledError` in it, as it does with any error. `asyncio.run` within a body is refused by asyncio itself.
-`sniffio` says "trio", and that is what works: libraries that ask it (anyio, httpx) use Trio, from asyncio's tasks too.
+Limits: tasks of a Trio nursery that the coroutine opens speak only Trio; a call of asyncio's there is an `AsyncioError`, too.
+A Trio nursery within `asyncio.timeout` raises a group with `CancelledError` in it, as it does with any error. `asyncio.run`
+within a body is refused by asyncio itself. `sniffio` says "trio", and that is what works: libraries that ask it (anyio, httpx)
+use Trio, from asyncio's tasks too.
 
 Rejected: a loop in a thread (another clock, other contextvars, no `await step()`); a loop that steps all coroutines in one
 task of Trio's (their scopes would be tangled up, and whoever awaits a step could not be told from his siblings).

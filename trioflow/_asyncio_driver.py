@@ -159,8 +159,10 @@ class Driver(Runner, Coroutine[Any, Any, Any]):
     answer: object
     #: Trio has answered, and the coroutine goes on at once.
     landing: bool
-    #: asyncio has cancelled the task, and Trio has given an answer all the same: it is told at the next wait.
+    #: asyncio has cancelled the task while it was with Trio; if Trio answers all the same it is told at the next wait.
     owed: bool
+    #: With which message.
+    said: tuple[Any, ...]
     #: Trio has cancelled the body, which is to be told by the CancelledError that is on its way.
     due: bool
     #: It has been told so; the reference is alive while somebody deals with it.
@@ -176,6 +178,7 @@ class Driver(Runner, Coroutine[Any, Any, Any]):
         self.message = self.answer = NOTHING
         self.errand = self.around = self.told = self.instead = None
         self.owed = self.due = self.landing = False
+        self.said = ()
         self.times = 0
 
     # ------------------------------------------------------------------------------------------ as asyncio's Task sees it
@@ -201,7 +204,8 @@ class Driver(Runner, Coroutine[Any, Any, Any]):
         self.coro.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        raise TypeError("a Driver is for asyncio.Task")
+        """For those who await `Task.get_coro()`: Python tells them that somebody does so already."""
+        return joined(self.coro).__await__()
 
     def __getattr__(self, name: str) -> Any:
         """Name, code and frame, for those who show a task or its stack."""
@@ -211,12 +215,13 @@ class Driver(Runner, Coroutine[Any, Any, Any]):
 
     def sorted(self, message: Any) -> Any:
         """What the Task is to wait for."""
-        if is_for_asyncio(message):
-            if not self.owed:
-                return message
+        if self.owed and not self.task.cancelling():  # taken back: the timeout that did it is over
             self.owed = False
-            if self.task.cancelling() and (message is None or not message.cancel()):
-                return self.throw(asyncio.CancelledError())
+        if is_for_asyncio(message):
+            if self.owed:
+                self.owed = False
+                if message is None or not message.cancel(*self.said):
+                    return self.throw(asyncio.CancelledError(*self.said))
             return message
         self.message = message
         self.errand = Errand(self)
@@ -312,10 +317,10 @@ class Driver(Runner, Coroutine[Any, Any, Any]):
         await cancel_shielded_checkpoint()  # by now, who could be cancelled has been
         if self.errand is errand:
             self.owed = False
-            self.opened_nurseries()[-1].start_soon(self.fail, errand)
+            self.opened_nurseries()[-1].start_soon(self.fail)
 
-    async def fail(self, errand: Errand) -> None:
-        raise asyncio.CancelledError(*errand.said())
+    async def fail(self) -> None:
+        raise asyncio.CancelledError(*self.said)
 
     def is_stopped(self, exc: BaseException) -> bool:
         """Trio has cancelled the whole body, and not only a scope that the coroutine has opened."""
@@ -366,6 +371,10 @@ def leg(resume: Callable[[Any], Any], value: Any) -> Any:
 disable_ki_protection(leg)
 
 
+async def joined(coro: Any) -> Any:
+    return await coro
+
+
 @types.coroutine
 def handed_to_trio(message: Any) -> Generator[Any, Any, Any]:
     return (yield message)
@@ -378,18 +387,14 @@ class Errand(asyncio.Future[None]):
     def __init__(self, driver: Driver) -> None:
         super().__init__(loop=cast(asyncio.AbstractEventLoop, driver.loop))
         self._driver = driver
-        self._said: Any = None
 
     def cancel(self, msg: Any = None) -> bool:
         """Trio decides whether it can still be cancelled."""
-        driver, self._said = self._driver, msg
-        driver.owed = True
+        driver = self._driver
+        driver.owed, driver.said = True, () if msg is None else (msg,)
         if driver.around is not None:
             driver.cancel_errand()
         return True
 
-    def said(self) -> tuple[Any, ...]:
-        return () if self._said is None else (self._said,)
-
     def give_up(self) -> None:
-        super().cancel(self._said)
+        super().cancel(*self._driver.said)

@@ -189,9 +189,7 @@ class Loop(_Refusing):  # type: ignore[misc]
             await checkpoint()
         now = self.time()
         while timers and timers[0].when() <= now:
-            handle = heapq.heappop(timers)
-            if not handle.cancelled():
-                self.ready.append((handle, None))
+            self.ready.append((heapq.heappop(timers), None))
         self.todo = len(self.ready)
 
     def run(self, handle: asyncio.Handle) -> None:

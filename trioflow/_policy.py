@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, Required, TypeAlias, TypedDict, final
 
 import attrs
 
-from ._errors import ConfigError, NonRetryableError
+from ._errors import ConfigError, CycleError, DeadlockError, DefinitionError, NonRetryableError
 from ._time import LONGEST, Duration, SpelledDuration, is_number, named, spelled, spelled_seconds
 
 #: How the delay grows from retry to retry.
@@ -292,17 +292,22 @@ def returned_delay(value: SpelledDuration) -> float:
 def is_retryable(error: BaseException) -> bool:
     """Whether another attempt may help: not after a `NonRetryableError`, neither plain nor anywhere in a group.
 
-    Nor after what isn't an `Exception` (`KeyboardInterrupt`, `trio.Cancelled`): that is no failure of the step.
+    Nor after a mistake in how the body declares or awaits steps (`DefinitionError`, `ConfigError`, `CycleError`,
+    `DeadlockError`): the next attempt would be the same code. Nor after what isn't an `Exception` (`KeyboardInterrupt`,
+    `trio.Cancelled`): that is no failure of the step.
     """
     pending = [error]  # not recursive: groups may be nested deeper than Python's stack
     while pending:
         error = pending.pop()
-        if isinstance(error, NonRetryableError) or not isinstance(error, Exception):
+        if isinstance(error, _FINAL) or not isinstance(error, Exception):
             return False
         if isinstance(error, ExceptionGroup):
             pending.extend(error.exceptions)
     return True
 
+
+#: What another attempt would end with, too. Not a `WorkflowTimeoutError` or a `RunClosedError`: those may be a matter of time.
+_FINAL: Final = (NonRetryableError, DefinitionError, ConfigError, CycleError, DeadlockError)
 
 _NO_RETRIES: Final = Retries(0, timedelta())
 

@@ -479,6 +479,42 @@ def test_a_steps_body_gives_the_same(program: Program) -> None:
     assert as_body(program) == under_asyncio(program)
 
 
+def coroutine_of_a_task(closed: bool) -> Program:
+    """What `Task.get_coro()` is good for: to be shown; and for what it isn't."""
+
+    async def program(w: World) -> None:
+        task = asyncio.create_task(forever())
+        await asyncio.sleep(1)
+        coro: Any = task.get_coro()
+        w.say(coro.__name__, coro.__qualname__, coro.cr_code.co_name, coro.cr_frame.f_code.co_name, coro.cr_running)
+        w.say(asyncio.iscoroutine(coro), hasattr(coro, "nonsense"), [f.f_code.co_name for f in task.get_stack()])
+        await said_by(w, coro)
+        if closed:
+            coro.close()
+        task.cancel("enough")
+        await said_by(w, task)
+        await said_by(w, coro)
+
+    return program
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def said_by(w: World, awaitable: Any) -> None:
+    try:
+        await awaitable
+    except (Exception, asyncio.CancelledError) as exc:
+        w.say(shown(exc))
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_tasks_coroutine_looks_the_same(closed: bool) -> None:
+    program = coroutine_of_a_task(closed)
+    assert under_trio(program) == under_asyncio(program)
+
+
 @given(programs, st.integers(0, 40), st.booleans())
 @settings(max_examples=200)
 def test_a_program_can_be_cancelled_from_outside_at_any_moment(program: Program, deadline: int, mixed: bool) -> None:

@@ -8,7 +8,10 @@ a mistake of the start, not of the step, so it is never retried; with the docume
 from __future__ import annotations
 
 import difflib
+import dis
+import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any, Final, final
 
 from .._errors import NonRetryableError
@@ -20,6 +23,8 @@ class MissingBindingError(NonRetryableError, AttributeError):
 
 
 _NOTHING: Final = object()
+#: What only the binding of another workflow is asked for.
+_CREATES: Final = frozenset({"create", "create_batch", "createBatch"})
 
 
 @final
@@ -45,13 +50,19 @@ class Bindings:
             value = source.get(name, _NOTHING) if isinstance(source, Mapping) else getattr(source, name, _NOTHING)
             if value is not _NOTHING:
                 return value
-        raise MissingBindingError(self._what_is_missing(name))
+        raise MissingBindingError(self._what_is_missing(name, _asked_next(sys._getframe(1))))
 
-    def _what_is_missing(self, name: str) -> str:
+    def _what_is_missing(self, name: str, asked: str | None) -> str:
         given = dir(self)
         near = difflib.get_close_matches(name, given, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         has = f"it has {', '.join(given)}" if given else "nothing was given"
+        if asked in _CREATES:
+            return (
+                f"env has no {name!r}{hint}: {has}. Its {asked}() would start another workflow, which takes an engine, and "
+                f"trioflow has none yet: give an object of your own in its place, with `--env FILE[:NAME]`, or in code with "
+                f"`env={{{name!r}: ...}}`"
+            )
         return (
             f"env has no {name!r}{hint}: {has}. Give a text with `--env {name}=VALUE`, an object out of a Python file with "
             f"`--env FILE[:NAME]`, or both in code with `env={{{name!r}: ...}}`"
@@ -65,6 +76,12 @@ class Bindings:
 
     def __repr__(self) -> str:
         return f"Bindings({', '.join(dir(self))})"  # names only: values are often secrets
+
+
+def _asked_next(frame: FrameType) -> str | None:
+    """Which attribute of what it gets a frame goes on to ask for: "create" in `self.env.OTHER.create()`."""
+    after = (i for i in dis.get_instructions(frame.f_code) if i.offset > frame.f_lasti and i.opname != "EXTENDED_ARG")
+    return next((i.argval if i.opname in ("LOAD_ATTR", "LOAD_METHOD") else None for i in after), None)
 
 
 def bindings_of(env: object) -> Bindings:
