@@ -242,11 +242,11 @@ KERNEL: Final = (
 LANES: Final = (
     Fault(
         "wrong_context", "a body sees the contextvars of the run and not of who asks for it",
-        "_lanes", "context = asker.context.copy()", "context = run.context.copy()",
+        "_lanes", "context, task.name = asker.context.copy(), c.name", "context, task.name = run.context.copy(), c.name",
     ),
     Fault(
         "context_leaks", "a body's context is not copied, so that its changes leak",
-        "_lanes", "context = asker.context.copy()", "context = asker.context",
+        "_lanes", "context, task.name = asker.context.copy(), c.name", "context, task.name = asker.context, c.name",
     ),
     Fault(
         "stale_queue", "a queued body begins although nobody wants it any more",
@@ -293,7 +293,7 @@ LANES: Final = (
     ),
     Fault(
         "no_names", "a body's task doesn't carry the step's name",
-        "_lanes", "                task.name = c.name\n", "",
+        "_lanes", "context, task.name = asker.context.copy(), c.name", "context = asker.context.copy()",
     ),
     Fault(
         "group_lost", "errors of a group that a stopped body leaves are not its outcome",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -15,13 +16,33 @@ import trio
 import trioflow
 
 
+class Policy:
+    def __init__(self, config: dict[str, Any] | None) -> None:
+        config = config or {}
+        retries = config.get("retries", {"limit": 0, "delay": "0 seconds", "backoff": "constant"})
+        self.limit: int = retries["limit"]
+        self.base = seconds(retries["delay"])
+        self.backoff: str = retries["backoff"]
+        self.timeout = seconds(config["timeout"]) if "timeout" in config else math.inf
+
+    def delay(self, retry: int) -> float:
+        return self.base * {"constant": 1, "linear": retry, "exponential": 2 ** (retry - 1)}[self.backoff]
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix(" seconds"))
+
+
 class Cell:
-    def __init__(self, name: str, fn: Callable[..., Any], dependencies: list[Cell], concurrent: bool) -> None:
+    def __init__(
+        self, name: str, fn: Callable[..., Any], dependencies: list[Cell], concurrent: bool, policy: Policy
+    ) -> None:
         self.name = name
         self.fn = fn
         self.dependencies = dependencies
         self.concurrent = concurrent
-        self.phase = "idle"  # leaving, doomed, queued, running, stopping, value, error
+        self.policy = policy
+        self.phase = "idle"  # leaving, doomed, queued, running, pausing, stopping, value, error
         self.waits: set[Cell] = set()
         self.outcome: Any = None
         self.order = math.inf  # of the failure
@@ -64,10 +85,16 @@ class Reference:
 
     # what a workflow sees
 
-    def do(self, name: str, depends: list[Any] | None = None, concurrent: bool = False) -> Any:
+    def do(
+        self,
+        name: str,
+        depends: list[Any] | None = None,
+        concurrent: bool = False,
+        config: dict[str, Any] | None = None,
+    ) -> Any:
         def declare(fn: Callable[..., Any]) -> Callable[[], Awaitable[Any]]:
             before = [step.cell for step in depends] if depends is not None else self.by_name(fn)
-            cell = Cell(name, fn, before, concurrent)
+            cell = Cell(name, fn, before, concurrent, Policy(config))
             self.cells.append(cell)
 
             async def step() -> Any:
@@ -80,7 +107,7 @@ class Reference:
 
     def by_name(self, fn: Callable[..., Any]) -> list[Cell]:
         names = {cell.name: cell for cell in self.cells}
-        return [names[name] for name in fn.__signature__.parameters]  # type: ignore[attr-defined]
+        return [names[name] for name in fn.__signature__.parameters if name != "ctx"]  # type: ignore[attr-defined]
 
     async def ask(self, cell: Cell) -> Any:
         if self.closed:
@@ -121,9 +148,19 @@ class Reference:
         for waiter in self.waiters:
             waiter.wants = False
         for cell in self.want:
-            if cell.phase in ("idle", "leaving", "queued"):
+            if cell.phase in ("idle", "leaving", "queued", "pausing"):
+                cell.scope.cancel()
                 self.doom(cell, math.inf, None)
         self.react()
+
+    def raise_what_nobody_heard(self) -> None:
+        """What bodies raised when the run was closed, and nobody was left to be told."""
+        late = [cell for cell in self.cells if cell.phase == "error" and cell.late]
+        lost = [cell for cell in late if not any(cell.outcome is exc for exc in self.heard)]
+        for cell in lost[1:]:
+            lost[0].outcome.add_note(f"step {cell.name!r} also failed: {cell.outcome!r}")
+        if lost:
+            raise lost[0].outcome from None
 
     # what follows from an event
 
@@ -182,6 +219,9 @@ class Reference:
                 cell.phase = "stopping"
                 cell.scope.cancel()
                 out.add(cell)
+            elif cell.phase == "pausing":
+                cell.phase = "idle"
+                cell.scope.cancel()
             elif cell.phase in ("idle", "queued"):
                 cell.phase = "idle"
                 cell.waits = out.intersection(cell.dependencies)
@@ -223,7 +263,7 @@ class Reference:
         todo = [*self.roots(), *(self.begun & self.want)]
         self.begun = set()
         for cell in todo:
-            if cell not in self.begun and cell.phase in ("idle", "queued", "running", "stopping"):
+            if cell not in self.begun and cell.phase in ("idle", "queued", "running", "pausing", "stopping"):
                 self.begun.add(cell)
                 todo += self.turn(cell)
                 if cell.phase == "idle" and not cell.missing:
@@ -235,21 +275,46 @@ class Reference:
     async def run(self, cell: Cell) -> None:
         if cell.phase != "queued":
             return
-        cell.phase = "running"
-        cell.scope = trio.CancelScope(shield=True)
-        phase = "idle"
-        with cell.scope:
-            try:
-                outcome = cell.fn(*self.arguments(cell))
+        scope = cell.scope = trio.CancelScope(shield=True)
+        number = 0
+        with scope:
+            phase = "again"
+            while phase == "again":
+                number += 1
+                cell.phase, phase = "running", "idle"
+                phase = await self.attempt(cell, number)
+                if phase == "again":
+                    cell.phase, phase = "pausing", "left"
+                    await trio.sleep(cell.policy.delay(number))
+                    if cell.phase == "pausing" and cell.scope is scope:
+                        phase = "again"
+        if phase != "left":
+            cell.late = self.closed
+            self.over(cell, phase)
+            self.react()
+
+    async def attempt(self, cell: Cell, number: int) -> str:
+        try:
+            with trio.move_on_after(cell.policy.timeout):
+                outcome = cell.fn(*self.arguments(cell), **self.context(cell, number))
                 cell.outcome = await outcome if hasattr(outcome, "__await__") else outcome
-                phase = "value"
-            except Exception as exc:
-                self.failures += 1
-                cell.outcome, cell.order, phase = exc, self.failures, "error"
-                self.raisers.setdefault(id(exc), cell.name)
-        cell.late = self.closed
-        self.over(cell, phase)
-        self.react()
+                return "value"
+            raise trioflow.WorkflowTimeoutError("too late", step=cell.name)
+        except Exception as exc:
+            if self.may_retry(cell, number, exc):
+                return "again"
+            self.failures += 1
+            cell.outcome, cell.order = exc, self.failures
+            self.raisers.setdefault(id(exc), cell.name)
+            return "error"
+
+    def context(self, cell: Cell, number: int) -> dict[str, Any]:
+        return {"ctx": SimpleNamespace(attempt=number)} if "ctx" in cell.fn.__signature__.parameters else {}  # type: ignore[attr-defined]
+
+    def may_retry(self, cell: Cell, number: int, error: Exception) -> bool:
+        """Nobody is there to try again for if it was being stopped."""
+        final = isinstance(error, trioflow.NonRetryableError)
+        return cell.phase == "running" and number <= cell.policy.limit and not final
 
     def arguments(self, cell: Cell) -> list[Any]:
         return [d.outcome for d in cell.dependencies]
@@ -263,15 +328,18 @@ Runtime = Callable[..., Awaitable[Any]]
 
 def runtime(kind: type[Reference]) -> Runtime:
     async def run_workflow(workflow: Callable[..., Awaitable[Any]], params: object = None) -> Any:
-        async with trio.open_nursery() as nursery:
-            run = kind(nursery)
-            try:
-                result = await workflow(params, run)
-            finally:
-                run.close()
-        for cell in run.cells:
-            if cell.phase == "error" and cell.late and not any(cell.outcome is exc for exc in run.heard):
-                raise cell.outcome
+        runs: list[Reference] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                runs.append(kind(nursery))
+                try:
+                    result = await workflow(params, runs[0])
+                finally:
+                    runs[0].close()
+        except BaseException:
+            runs[0].raise_what_nobody_heard()  # instead of the host's Cancelled
+            raise
+        runs[0].raise_what_nobody_heard()
         return result
 
     return run_workflow

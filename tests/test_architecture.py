@@ -21,10 +21,10 @@ PACKAGE = Path(trioflow.__file__).parent
 
 WORKSHOP = (
     *("schedules", "timekeeping", "turnstile", "gated", "comparing", "timeline", "exploring", "determinism"),
-    *("spec", "model", "strategies"),
+    *("spec", "prediction", "model", "strategies"),
     *("durations", "timing", "events", "policies"),
     *("selecting", "cues", "doubles", "lookout", "modifiers", "faults", "virtually", "showing"),
-    *("world", "judge", "__init__"),
+    *("world", "story", "invariants", "judge", "__init__"),
 )
 
 CLOUDFLARE = (
@@ -63,7 +63,8 @@ GROUND = frozenset(FLOORS[0])
 #: Tighter than the floor alone would say: who judges others must not use what it judges.
 ONLY = {
     "testing.spec": frozenset({"_errors", "_time"}),
-    "testing.model": frozenset({"_errors", "_time", "testing.spec"}),
+    "testing.prediction": frozenset({"testing.spec"}),
+    "testing.model": frozenset({"testing.spec", "testing.prediction"}),
     "testing.durations": frozenset(),
     "testing.timing": frozenset({"testing.durations"}),
     "testing.events": frozenset(),

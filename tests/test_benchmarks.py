@@ -1,19 +1,17 @@
 """The benchmarks tell the truth: every case runs, judges values, and reports what it has read.
 
-Nothing here is timed. The cases run in tiny sizes and virtual time; the timer, the budgets and the command are tried on
-cases with readings that are known beforehand. A benchmark that can't see a wrong value is worse than none, so runtimes
-with planted faults are measured too, and must be caught.
+Nothing here is timed. The cases run in tiny sizes and virtual time; the timer is tried on cases with readings that are
+known beforehand. A benchmark that can't see a wrong value is worse than none, so runtimes with planted faults are
+measured too, and must be caught. What is printed, kept, compared and drawn is in `test_benchmarks_command.py`, the other
+systems are in `test_benchmarks_peers.py`.
 """
 
 from __future__ import annotations
 
 import functools
 import gc
-import json
 import re
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,25 +22,26 @@ from trio.testing import MockClock
 
 import trioflow
 from benchmarks import (
-    __main__,
     _budgets,
-    _report,
     asleep,
     bodies,
     by_hand,
     demands,
-    endurance,
     floors,
     graphs,
     memory,
     ours,
+    prices,
     runs,
     steps,
     stopping,
+    where,
 )
 from benchmarks._budgets import Budget
 from benchmarks._measure import (
+    EVERYDAY,
     PATIENCE,
+    CannotError,
     Case,
     DisturbedError,
     Measured,
@@ -53,7 +52,10 @@ from benchmarks._measure import (
 )
 from benchmarks.catalogue import all_cases
 
-SMALL = all_cases(24, large=60, huge=80)
+SMALL = all_cases(24, sizes=(24, 40, 60, 80))
+OURS = [case for case in SMALL if "peers" not in case.chapters]
+#: They start processes of their own.
+SLOW = ("import", "resident")
 SHAPES = {shape.__name__: shape for shape in steps.SHAPES}
 virtual = functools.partial(MockClock, autojump_threshold=0)
 
@@ -81,7 +83,7 @@ def named(name: str) -> Case:
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c.name, marks=[pytest.mark.slow] * c.name.startswith("import")) for c in SMALL]
+    "case", [pytest.param(c, id=c.name, marks=[pytest.mark.slow] * c.name.startswith(SLOW)) for c in OURS]
 )
 def test_every_case_runs_and_its_values_are_right(case: Case) -> None:
     measured = once(case)
@@ -89,7 +91,9 @@ def test_every_case_runs_and_its_values_are_right(case: Case) -> None:
     assert len(measured.ours) == 1
     assert len(measured.beside) == (0 if case.judged_by == "alone" else 1)
     assert all(reading > 0 for reading in measured.beside)
-    if not case.name.startswith("dependency"):  # a difference, which may be negative in so small a graph
+    if case.name.startswith("resident"):  # so small a graph may fit into what was there
+        assert measured.ours[0] >= 0
+    elif not case.name.startswith("dependency"):  # a difference, which may be negative in so small a graph
         assert measured.ours[0] > 0
 
 
@@ -104,13 +108,13 @@ def test_every_budget_has_a_case() -> None:
     assert [name for name, value in budgets.items() if id(value) not in used] == []
 
 
-def test_only_mixtures_have_no_budget() -> None:
-    assert {case.name.split()[0] for case in SMALL if case.budget is None} == {"mixed"}
+def test_every_everyday_case_of_ours_has_a_budget() -> None:
+    assert {c.name.split()[0] for c in SMALL if c.budget is None and c.chapters == EVERYDAY} == {"price"}
 
 
 def test_every_claim_says_what_would_change_our_mind() -> None:
     families = {case.sides.__module__ for case in SMALL}
-    assert len(families) == 12
+    assert len(families) == 17
     for family in families:
         doc = __import__(family, fromlist=["__doc__"]).__doc__ or ""
         assert doc.startswith("Claim: "), family
@@ -141,6 +145,23 @@ def test_edges_per_step_are_what_the_names_say() -> None:
     assert {len(needs) for needs in graphs.chain(100)[1:]} == {1}
     assert sorted(map(len, graphs.ladder(100))) == [0] + [1] * 66 + [2] * 33
     assert len(graphs.fan(100)[-1]) == 98
+    assert {len(needs) for needs in graphs.tree(101)} == {0, 2}
+    assert {len(needs) for needs in graphs.forest(101)[:-1]} == {0, 1}
+    assert {len(needs) for needs in graphs.random(500)[4:-1]} == {0, 1, 2, 3, 4}
+
+
+def times_needed(graph: graphs.Graph) -> list[int]:
+    return [sum(i in needs for needs in graph) for i in range(len(graph))]
+
+
+def test_in_a_tree_nothing_is_shared_and_in_a_forest_trees_share_nothing() -> None:
+    assert times_needed(graphs.tree(100)) == [1] * 99 + [0]
+    assert max(times_needed(graphs.ladder(100))) == 2
+    graph = graphs.forest(101)
+    assert {
+        needs[0] // graphs.TREE for i, needs in enumerate(graph[:50]) if needs and i // 10 != needs[0] // 10
+    } == set()
+    assert list(graph[:-1:10]) == [()] * 10
 
 
 @st.composite
@@ -191,6 +212,31 @@ def test_every_step_has_a_function_of_its_own() -> None:
     for kind in ("noop", "checkpoint", "sync"):
         functions = bodies.make(graph, steps.kinds_of(kind, 100))
         assert len(set(map(id, functions))) == 100
+
+
+def test_a_flaky_body_fails_once_and_only_once() -> None:
+    [body] = bodies.make([()], ["flaky"])
+
+    async def call() -> object:
+        try:
+            return await body()
+        except bodies.FlakyError:
+            return "failed"
+
+    async def twice() -> list[object]:
+        return [await call(), await call(), await call()]
+
+    assert trio.run(twice) == ["failed", 0, 0]
+
+
+def test_a_body_that_sets_a_context_variable_does() -> None:
+    _, body = bodies.make([(), ()], ["context", "context"])
+
+    async def call() -> int:
+        await body()
+        return bodies.variable.get()
+
+    assert trio.run(call) == 1
 
 
 def test_every_third_body_of_a_mixture_checkpoints() -> None:
@@ -266,6 +312,50 @@ def test_a_wrong_value_of_the_runner_written_by_hand_is_noticed(monkeypatch: pyt
         trio.run(by_hand.spend, graphs.chain(20), steps.kinds_of("noop", 20))
 
 
+@pytest.mark.parametrize("way", sorted(prices.WAYS))
+def test_every_way_to_run_a_graph_by_hand_costs_something(way: str) -> None:
+    assert trio.run(prices.WAYS[way], graphs.layered(45)) > 0
+
+
+@pytest.mark.parametrize("way", [prices.calling, prices.by_level, prices.asyncio_taskgroup, prices.graphlib_runner])
+def test_a_wrong_value_of_a_way_by_hand_is_noticed(monkeypatch: pytest.MonkeyPatch, way: Any) -> None:
+    monkeypatch.setattr(bodies, "expected", lambda graph: [0] * len(graph))
+    with pytest.raises(WrongValueError, match="by hand"):
+        trio.run(way, graphs.chain(20))
+
+
+@settings(deadline=None)
+@given(any_graph())
+def test_a_level_needs_only_levels_before_it_and_at_least_the_last_of_them(graph: graphs.Graph) -> None:
+    levels = prices.levels_of(graph)
+    level_of = {i: number for number, level in enumerate(levels) for i in level}
+    assert sorted(level_of) == list(range(len(graph)))
+    for i, needs in enumerate(graph):
+        assert level_of[i] == max((level_of[k] + 1 for k in needs), default=0)
+
+
+# ---------------------------------------------------------------- one thing left out
+
+
+@pytest.mark.parametrize("part", where.PARTS, ids=lambda part: part.name)
+def test_every_part_is_still_in_the_source_and_what_is_without_it_gives_the_same_values(part: where.Part) -> None:
+    run = where.variant(part.edits)
+    assert run is not trioflow.run_workflow
+    for body in part.bodies:
+        kind, shape, _ = where.BODIES[body]
+        graph = shape(45)
+        spent = trio.run(functools.partial(ours.spend, graph, steps.kinds_of(kind, 45), run=run))
+        assert spent.running > 0
+
+
+def test_a_part_whose_place_in_the_source_is_gone_says_so() -> None:
+    with pytest.raises(where.OutlivedError, match=r"trioflow/_lanes\.py has 0 times .*'no such line'"):
+        where.changed("TURNS = 64", ("_lanes", "no such line", ""))
+    with pytest.raises(where.OutlivedError, match="has 2 times"):
+        where.changed("x = 1; x = 1", ("_lanes", "x = 1", ""))
+    assert where.changed("TURNS = 64", ("_lanes", "64", "1")) == "TURNS = 1"
+
+
 # ---------------------------------------------------------------- planted faults
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -326,6 +416,11 @@ def other_error(body: Callable[..., Any]) -> Callable[..., Any]:
         ("memory settled 60", memory, one_too_many, r"step \d+ of 60 gave"),
         ("asleep at once", asleep, one_too_many, r"49 of 24 sleepers"),
         ("run of 10 steps", runs, one_too_many, r"gave \d+ instead of 33"),
+        ("240 runs of 5 steps", runs, one_too_many, r"gave \d+ instead of 6"),
+        ("demands for one step", demands, one_too_many, r"48 of 24 who asked"),
+        ("asleep in virtual time", asleep, one_too_many, r"49 of 24 sleepers"),
+        ("noop tree", ours, backwards, r"step \d+ of 24 gave"),
+        ("noop random", ours, backwards, r"step \d+ of 24 gave"),
         ("stopped by a failure", stopping, other_error, r"came out instead of"),
     ],
 )
@@ -425,13 +520,17 @@ SPENT = {"chain": ours.Spent(declaring=1, running=2), "dense": ours.Spent(declar
         ("size 60 against 24", 5),
         ("declare 24", 3),
         ("declare 60", 3),
+        ("scale run sync 80", 5),
+        ("scale declare 80", 3),
+        ("where declared: its name is looked at", 3),
+        ("where no-op, chain: a context of its own", 2),
         # 24 steps and 30 (or 60) us more for each; 23 dependencies in the chain, 0 + 1 + ... + 15 and 8 x 15 if dense
         ("dependency declared", 30 * 24 / (120 + 8 * 15 - 23)),
         ("dependency run", 60 * 24 / (120 + 8 * 15 - 23)),
     ],
 )
 def test_a_case_reads_what_its_name_says(monkeypatch: pytest.MonkeyPatch, name: str, expected: float) -> None:
-    async def spend(graph: graphs.Graph, kinds: list[bodies.Kind]) -> ours.Spent:
+    async def spend(graph: graphs.Graph, kinds: list[bodies.Kind], **options: Any) -> ours.Spent:
         await trio.lowlevel.checkpoint()
         shape = "dense" if graph == graphs.dense(24) else "chain" if graph == graphs.chain(24) else "other"
         return SPENT.get(shape, ours.Spent(declaring=3, running=5))
@@ -542,6 +641,31 @@ def test_a_disturbed_round_is_tried_again_but_not_for_ever() -> None:
     assert measure(disturbed(PATIENCE), 1, warm_up=False).wrong == "DisturbedError: too busy"
 
 
+def test_no_round_begins_when_the_time_is_over_but_the_first_does() -> None:
+    assert measure(known([9, 1, 2, 3], [1] * 4, seconds=0), 3).ours == (1,)
+    assert measure(known([9, 1, 2, 3], [1] * 4, seconds=60), 3).ours == (1, 2, 3)
+
+
+def test_what_cannot_be_measured_is_no_mistake() -> None:
+    async def read() -> float:
+        raise CannotError("not installed: pip install it")
+
+    measured = measure(Case(name="absent", per="step", sides=lambda: (read, read), budget=None), 3)
+    assert (measured.cannot, measured.wrong) == ("not installed: pip install it", None)
+    assert not measured.has_figures
+    assert not measured.over("core")
+
+
+def test_a_case_can_bring_a_clock() -> None:
+    async def read() -> float:
+        before = trio.current_time()
+        await trio.sleep(1000)
+        return trio.current_time() - before
+
+    case = Case(name="slept", per="step", sides=lambda: (read, None), budget=None, judged_by="alone", new_clock=virtual)
+    assert measure(case, 1, warm_up=False).ours == (1000,)
+
+
 def test_every_reading_has_the_clock_that_was_asked_for() -> None:
     async def read() -> float:
         before = trio.current_time()
@@ -550,155 +674,3 @@ def test_every_reading_has_the_clock_that_was_asked_for() -> None:
 
     case = Case(name="slept", per="step", sides=lambda: (read, None), budget=None, judged_by="alone")
     assert measure(case, 2, new_clock=virtual).ours == (1000, 1000)
-
-
-# ---------------------------------------------------------------- report and command
-
-HALF = Budget(core=0.5, end=0.2)
-
-
-@pytest.mark.parametrize(
-    ("reading", "core", "end"), [(0.1, "ok", "ok"), (0.3, "ok", "OVER"), (0.5, "ok", "OVER"), (0.6, "OVER", "OVER")]
-)
-def test_a_case_is_over_if_its_median_is_beyond_the_budget(reading: float, core: str, end: str) -> None:
-    measured = once(known([reading], [1], budget=HALF))
-    assert [_report.verdict(measured, "core"), _report.verdict(measured, "end")] == [core, end]
-    assert [measured.over("core"), measured.over("end")] == [core == "OVER", end == "OVER"]
-
-
-@pytest.mark.parametrize(("reading", "doubt"), [(6.4, True), (6.6, False), (8, False), (10.4, False), (10.6, True)])
-def test_what_stands_beside_is_doubted_outside_of_its_bounds(reading: float, doubt: bool) -> None:
-    measured = once(known([1], [reading], budget=HALF, credible=(7, 10)))
-    assert measured.in_doubt is doubt
-    assert ("isn't at 7-10 us" in _report.verdict(measured, "core")) is doubt
-
-
-def test_the_table_is_aligned() -> None:
-    measured = [
-        once(known([0.123], [1], name="a", budget=HALF)),
-        once(known([0.0123], [1], name="a ratio below a tenth", budget=HALF)),
-        once(known([493], [], name="memory", judged_by="alone", unit="bytes", budget=Budget(600, 450))),
-        once(known([60], [40], name="import", judged_by="difference", unit="ms", budget=Budget(50, 50))),
-        once(known([1], [1], name="none")),
-    ]
-    width = max(len(m.case.name) for m in measured)
-    head = _report.header(width, "core").splitlines()[-1]
-    lines = [_report.line(m, width, "core") for m in measured]
-    assert lines == [
-        "a                      step             0.12       1.00      0.12 x (0.12-0.12)     0.5 x  ok",
-        "a ratio below a tenth  step             0.01       1.00   0.012 x (0.012-0.012)     0.5 x  ok",
-        "memory                 step            493 B          -         493 B (493-493)     600 B  ok",
-        "import                 step          60.0 ms    40.0 ms     20.0 ms (20.0-20.0)     50 ms  ok",
-        "none                   step             1.00       1.00      1.00 x (1.00-1.00)         -  -",
-    ]
-    end = lines[0].index("ok")
-    assert [head[: end - 2].endswith("budget"), head.index("per")] == [True, lines[0].index("step")]
-
-
-def test_the_header_says_on_what_it_was_measured() -> None:
-    head = _report.header(10, "end")
-    facts = _report.surroundings()
-    assert f"Python {facts['python']}, Trio {facts['trio']}, load" in head
-    assert "budgets: end" in head
-
-
-def command(monkeypatch: pytest.MonkeyPatch, cases: list[Case], *arguments: str) -> int:
-    monkeypatch.setattr(__main__, "all_cases", lambda *args, **kwargs: cases)
-    return __main__.main(list(arguments))
-
-
-def wrong_case() -> Case:
-    async def read() -> float:
-        await trio.lowlevel.checkpoint()
-        raise WrongValueError("5 instead of 6")
-
-    return Case(name="wrong", per="step", sides=lambda: (read, read), budget=HALF)
-
-
-def many(reading: float) -> Case:
-    return known([reading] * 4, [1.0] * 4, name="right", budget=HALF)
-
-
-def test_a_wrong_value_fails_the_run_and_hides_no_other_case(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command(monkeypatch, [wrong_case(), many(0.1)], "--quick") == 1
-    out, err = capsys.readouterr()
-    assert "WRONG: WrongValueError: 5 instead of 6" in out
-    assert out.splitlines()[-1].startswith("right ")
-    assert "Traceback" in err
-
-
-def test_a_budget_is_fatal_only_with_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert command(monkeypatch, [many(0.6)], "--quick") == 0
-    assert command(monkeypatch, [many(0.6)], "--quick", "--check") == 1
-    assert command(monkeypatch, [many(0.4)], "--quick", "--check") == 0
-    assert command(monkeypatch, [many(0.4)], "--quick", "--check", "--budget", "end") == 1
-
-
-def test_all_readings_are_written_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "readings.json"
-    case = known([9, 1, 2, 3], [9, 4, 4, 4], name="right", budget=HALF)
-    assert command(monkeypatch, [case, wrong_case()], "--quick", "--json", str(file)) == 1
-    report = json.loads(file.read_text())
-    assert {"python", "trio", "load", "cores", "budgets", "cases"} == set(report)
-    right, wrong = report["cases"]
-    assert (right["ours"], right["beside"]) == ([1, 2, 3], [4, 4, 4])
-    assert right["judged"] == {"q1": 0.375, "median": 0.5, "q3": 0.625}
-    assert (right["budget"], right["verdict"], right["wrong"]) == (0.5, "ok", None)
-    assert (wrong["judged"], wrong["verdict"]) == (None, "WRONG")
-
-
-def test_the_command_measures_what_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--quick", "--steps", "20", "--only", "noop ch", "--only", "run of"]
-    assert __main__.main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line[:15].strip() for line in lines[-2:]] == ["noop chain", "run of 10 steps"]
-
-
-def test_names_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--list"]) == 0
-    assert capsys.readouterr().out.splitlines() == [case.name for case in all_cases()]
-
-
-def test_scale_adds_a_million_steps(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--list", "--only", "size"]) == 0
-    assert __main__.main(["--list", "--only", "size", "--scale"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "size 100,000 against 1,000",
-        "size 100,000 against 1,000",
-        "size 1,000,000 against 1,000",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--only", "nothing"], "no case is called anything like nothing: see --list"),
-        (["--steps", "3"], "3 steps are too few to be shaped: at least 20"),
-        (["--steps", "many"], "'many' is no number of steps"),
-        (["--budget", "soon"], "invalid choice: 'soon'"),
-    ],
-)
-def test_arguments_that_cannot_be_used_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        __main__.main(arguments)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_an_endurance_case_runs_here_and_checks_its_value(capsys: pytest.CaptureFixture[str]) -> None:
-    endurance.run_here("chain")
-    assert re.fullmatch(r"chain +100,000 +[\d.]+ s +[\d.]+ us +\d+ MiB\n", capsys.readouterr().out)
-
-
-def test_an_endurance_case_that_is_none_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["endurance", "chian"])
-    with pytest.raises(SystemExit) as caught:
-        endurance.main()
-    assert caught.value.code == 2
-    assert "no case 'chian'" in capsys.readouterr().err

@@ -229,6 +229,7 @@ async def test_p18_a_timeout_stops_it_before_the_next_attempt_begins() -> None:
 async def test_a_limit_is_for_how_many_work_at_once() -> None:
     at_work = most = 0
     lock = threading.Lock()
+    both = threading.Barrier(2, timeout=30)
 
     async def workflow(event: Any, step: WorkflowStep) -> None:
         def body() -> None:
@@ -236,7 +237,8 @@ async def test_a_limit_is_for_how_many_work_at_once() -> None:
             with lock:
                 at_work += 1
                 most = max(most, at_work)
-            trio.from_thread.run(trio.testing.wait_all_tasks_blocked)  # so that another one could begin
+            both.wait()  # for another one, however slow the machine is
+            trio.from_thread.run(trio.testing.wait_all_tasks_blocked)  # so that a third could begin
             with lock:
                 at_work -= 1
 

@@ -157,6 +157,24 @@ def test_sequential_dependencies_begin_one_after_the_other_in_declared_order() -
     assert s.done("a") == ["start c"]
 
 
+def test_what_a_sequence_has_claimed_begins_once_though_it_is_named_twice() -> None:
+    s = Story(x="", a="", b="a a", c="b b", top="x then c")
+    assert s.ask("p", "top") == ["start x"]
+    s.begin("x")
+    assert s.done("x") == ["start a"]
+    s.begin("a")
+    assert s.done("a") == ["start b"]
+
+
+def test_who_names_a_settled_cell_is_not_kept_by_it() -> None:
+    s = Story(a="")
+    s.ask("p", "a")
+    s.begin("a")
+    s.done("a")
+    Cell("b", (), True).connect((s.cells["a"],))
+    assert s.cells["a"].dependents is None
+
+
 def test_a_cell_that_becomes_ready_for_the_reporters_own_queue_goes_there_without_an_order() -> None:
     s = Story(a="", mine="a", others="a")
     s.ask("p", "mine")
@@ -313,6 +331,38 @@ def test_nothing_is_lost_a_failure_while_stopping_is_noted_once_on_the_one_that_
     ]
 
 
+def test_one_error_of_two_bodies_is_noted_on_once() -> None:
+    s = Story(a="", b="", x="", p="a", q="b x", top="p q")
+    s.ask("w", "top")
+    s.begin("a", "b", "x")
+    error = KeyError("the very same")
+    s.kernel.failed(s.cells["a"], error, None)
+    assert s.said() == [f"stop b: step 'a' failed: {error!r}", f"stop x: step 'a' failed: {error!r}"]
+    s.kernel.failed(s.cells["b"], error, None)
+    assert s.fail("x") == ["tell w: settled"]
+    assert s.error("top") is error
+    assert error.__notes__ == ["step 'x' also failed while stopping: ValueError('x')"]
+
+
+def test_a_step_in_a_sequence_that_can_only_fail_wants_nothing_of_what_it_needs() -> None:
+    s = Story(f="", e="", c="f e", top="e then c")
+    s.ask("p", "f")
+    s.begin("f")
+    s.fail("f")
+    assert s.ask("q", "top")[-1] == "tell q: settled"
+    assert s.states("e", "c", "top") == [PENDING, FAILED, FAILED]  # whatever was ordered for `e` is out of date
+
+
+def test_a_sequence_with_a_step_that_can_only_fail_gives_back_all_that_the_others_need() -> None:
+    s = Story(f="", y="", c="f", x="y", top="c then x")
+    s.ask("p", "f")
+    s.begin("f")
+    s.fail("f")
+    assert s.ask("q", "top") == ["tell q: settled"]
+    assert s.states("c", "x", "y") == [FAILED, PENDING, PENDING]
+    assert s.ask("q", "x") == ["start y"]
+
+
 @pytest.mark.parametrize("end", ["done", "fail"])
 def test_the_last_to_leave_gets_the_outcome_that_a_stopping_body_still_has(end: str) -> None:
     s = Story(a="")
@@ -425,6 +475,20 @@ def test_no_recursion_a_long_chain_is_wanted_and_unwound(end: str) -> None:
         kernel.gone(cells[0])
         assert list(kernel.orders) == [(TELL, guest, False)]
         assert {c.state for c in cells} == {PENDING}
+
+
+def test_no_recursion_sequences_inside_sequences_begin() -> None:
+    """Each of them finds its first dependency settled, and goes on to the next at once."""
+    s = Story(first="", last="")
+    s.ask("p", "first")
+    s.begin("first")
+    s.done("first")
+    top = s.cells["last"]
+    for i in range(5_000):
+        inner, top = top, Cell(str(i), (), False)
+        top.connect((s.cells["first"], inner))
+    s.kernel.demand(top, Guest("q"))
+    assert list(s.kernel.orders) == [(START, s.cells["last"], None)]
 
 
 # ---------------------------------------------------------------------------------------------------------- every order

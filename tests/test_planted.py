@@ -10,7 +10,7 @@ import pytest
 from planted import FAULTS, ROOT, Fault, Judge, copy_of, dags, examine, nowhere_to_go
 
 #: Random workflows in which the faults below show soon.
-EXAMPLES = 100
+EXAMPLES = 200
 #: Those that random workflows find among the first.
 QUICK = ("timeout_kills", "settles_early", "doomed_still_wants", "keeps_its_queue")
 

@@ -304,7 +304,7 @@ def test_the_diamond_is_drawn() -> None:
     says(drawing, "diamond.py:", "loops over or unpacks what step 'add up' returns")
 
 
-@given(dags(failures=False, endings=False, inner=True), seeds())
+@given(dags(failures=False, endings=False, aliases=False, inner=True), seeds())
 def test_the_sketch_of_a_generated_workflow_has_exactly_its_steps_and_edges_and_no_body_has_run(
     spec: DagSpec, seed: int
 ) -> None:

@@ -305,6 +305,24 @@ def test_an_exception_that_cannot_be_shown_is_no_obstacle() -> None:
     assert ran(workflow) == "step 'odd' failed: Odd(...)"
 
 
+@pytest.mark.parametrize(("length", "expected"), [(200, "x" * 200), (201, "x" * 200 + "...")])
+def test_an_exception_is_shown_in_a_few_words_though_it_says_much(length: int, expected: str) -> None:
+    class Long(Exception):
+        def __repr__(self) -> str:
+            return "x" * length
+
+    async def workflow(event: Any, step: WorkflowStep) -> str | None:
+        @step.do()
+        def long() -> None:
+            raise Long
+
+        with suppress(Long):
+            await long()
+        return long.reason
+
+    assert ran(workflow) == f"step 'long' failed: {expected}"
+
+
 # ---------------------------------------------------------------------------------------------- awaiting an outcome
 
 
@@ -609,6 +627,23 @@ async def test_a_keyword_only_parameter_and_a_default_are_filled_by_name(autojum
     assert await run_workflow(workflow) == ("a", 3, "b", 4)
 
 
+@pytest.mark.parametrize("config", [None, StepConfig(timeout="1 hour")])
+async def test_a_default_between_two_steps_stays_a_default(
+    config: StepConfig | None, autojump_clock: MockClock
+) -> None:
+    async def workflow(event: Any, step: WorkflowStep) -> Any:
+        for name in "ab":
+            step.do(name)(lambda name=name: name)
+
+        @step.do(config=config)
+        async def between(a: str, x: int = 3, b: str = "") -> tuple[str, int, str]:
+            return a, x, b
+
+        return await between()
+
+    assert await run_workflow(workflow) == ("a", 3, "b")
+
+
 @given(st.lists(st.integers(), max_size=8))
 def test_values_arrive_in_the_order_of_depends(values: list[int]) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> Any:
@@ -730,6 +765,24 @@ async def test_a_nonretryable_error_ends_it_also_inside_a_group(
         await run_workflow(workflow)
     assert caught.value is error
     assert len(attempts) == made
+
+
+async def test_what_is_no_exception_is_not_tried_again(autojump_clock: MockClock) -> None:
+    class Fatal(BaseException): ...
+
+    attempts = []
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        @step.do(config=once(2))
+        async def body(ctx: StepContext) -> None:
+            attempts.append(ctx.attempt)
+            raise Fatal
+
+        await body()
+
+    with pytest.raises(Fatal):
+        await run_workflow(workflow)
+    assert attempts == [1]
 
 
 async def test_a_group_of_the_bodys_own_nursery_is_looked_into(autojump_clock: MockClock) -> None:

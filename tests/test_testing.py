@@ -22,7 +22,7 @@ from tests.broken import RUNTIMES, naive, verdict
 from tests.reference import Reference, Runtime, runtime
 from trioflow.testing import Answer, BodyError, DagSpec, Demand, Event, Node, Span, Trace, check, predict, run_dag
 from trioflow.testing.judge import INVARIANTS
-from trioflow.testing.model import critical_path
+from trioflow.testing.prediction import critical_path
 from trioflow.testing.strategies import SHAPES, dags, demands, random_dag, seeds
 from trioflow.testing.world import Value
 
@@ -41,7 +41,7 @@ def test_a_runtime_that_keeps_the_promises_passes(case: tuple[DagSpec, int]) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_broken_runtime_is_caught(name: str) -> None:
-    for seed in range(2000):
+    for seed in range(6000):
         if verdict(random_dag(random.Random(seed), inner=seed % 2 == 0), RUNTIMES[name], seed) is not None:
             return
     pytest.fail(f"{name} passes")
@@ -222,7 +222,6 @@ def test_the_message_shows_the_piece_of_the_trace_that_shows_it() -> None:
 
     assert str(caught.value).splitlines() == [
         "once only (P3): s0 runs again although it has an outcome",
-        "        0.000000  s0 start with no arguments",
         "        1.000000  s0 end value <value 1 of s0>",
         "        0.000000  s0 start with no arguments",
         "DagSpec(nodes=(Node(seconds=1), Node(back=(1,))))",

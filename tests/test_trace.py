@@ -329,7 +329,7 @@ def test_of_an_instance_that_ran_again_the_last_run_counts() -> None:
 # --------------------------------------------------------------------------------------------------- the critical path
 
 #: One demand, and nothing that ends it early: all that takes time is bodies.
-undisturbed = dags(failures=False, timeouts=False, endings=False, strangers=False, max_nodes=12).map(
+undisturbed = dags(failures=False, timeouts=False, endings=False, strangers=False, aliases=False, max_nodes=12).map(
     lambda spec: attrs.evolve(spec, demands=[Demand()])
 )
 
@@ -540,7 +540,7 @@ def test_a_step_may_take_its_slack_longer_and_the_run_takes_no_longer(spec: DagS
 
 @thorough
 @given(
-    dags(failures=False, timeouts=False, endings=False, strangers=False, concurrent=True, max_nodes=12),
+    dags(failures=False, timeouts=False, endings=False, strangers=False, aliases=False, concurrent=True, max_nodes=12),
     st.integers(0, 11),
 )
 def test_where_all_is_concurrent_not_a_second_more(spec: DagSpec, which: int) -> None:
@@ -553,7 +553,7 @@ def test_where_all_is_concurrent_not_a_second_more(spec: DagSpec, which: int) ->
 
 
 @thorough
-@given(dags(endings=False, max_nodes=10, inner=True), seeds())
+@given(dags(endings=False, aliases=False, max_nodes=10, inner=True), seeds())
 def test_every_step_with_an_outcome_is_on_the_path_or_has_slack(spec: DagSpec, seed: int) -> None:
     recorder, _ = recorded_dag(spec, seed)
     settled = {f.step for f in recorder.events if isinstance(f, abc.StepCompleted | abc.StepErrored)}
@@ -645,7 +645,7 @@ def slices(recorder: Recorder) -> list[dict[str, Any]]:
 
 
 @thorough
-@given(dags(inner=True), seeds(), st.floats(0, 1))
+@given(dags(inner=True, aliases=False), seeds(), st.floats(0, 1))
 def test_whatever_happens_and_wherever_it_is_cut_the_timeline_is_sound(spec: DagSpec, seed: int, part: float) -> None:
     whole, _ = recorded_dag(spec, seed)
     for facts in (
@@ -663,7 +663,7 @@ def test_whatever_happens_and_wherever_it_is_cut_the_timeline_is_sound(spec: Dag
 
 
 @thorough
-@given(dags(failures=False, timeouts=False, endings=False, strangers=False, max_nodes=10), seeds())
+@given(dags(failures=False, timeouts=False, endings=False, strangers=False, aliases=False, max_nodes=10), seeds())
 def test_there_is_an_arrow_from_each_dependency(spec: DagSpec, seed: int) -> None:
     recorder, _ = recorded_dag(spec, seed)
     found = {s["name"]: sorted(s.get("needs", [])) for s in check_timeline(recorder) if s["cat"] == "step"}

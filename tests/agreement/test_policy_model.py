@@ -17,7 +17,7 @@ import attrs
 import outcome
 import pytest
 import trio
-from hypothesis import HealthCheck, Phase, example, find, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from timekeeping import (
@@ -53,7 +53,19 @@ from trioflow import (
     run_workflow,
 )
 from trioflow._mailbox import Mailbox
-from trioflow.testing import AttemptSpec, ChainSpec, ExchangeSpec, PolicySpec, StepSpec, exact_seconds
+from trioflow.testing import (
+    AttemptSpec,
+    ChainSpec,
+    DagSpec,
+    Demand,
+    ExchangeSpec,
+    Node,
+    PolicySpec,
+    StepSpec,
+    exact_seconds,
+    foresee,
+    predict,
+)
 from trioflow.testing.policies import chains, durations, exchanges, not_durations, policies
 
 #: Policies that leave a part of each delay to chance.
@@ -217,6 +229,77 @@ def test_p17_waits_and_events_meet_when_and_as_they_should(exchange: ExchangeSpe
 @given(PROGRAMS)
 def test_p20_exactly_what_is_never_awaited_is_reported_with_file_and_line(spec: ProgramSpec) -> None:
     judge_program(spec)
+
+
+# ------------------------------------------------------------------------------- that two who know the answer agree on it
+
+
+def _links() -> st.SearchStrategy[Node]:
+    """A step of a chain, as a `DagSpec` has it, in whole seconds that seldom coincide."""
+    return st.builds(
+        Node,
+        back=st.just((1,)),
+        seconds=st.sampled_from([0, 1, 2, 7]),
+        fails=st.booleans(),
+        cleanup=st.sampled_from([0, 3, 5]),
+        afterwards=st.sampled_from(["reraise", "reraise", "fail", "return"]),
+        retries=st.integers(0, 3),
+        delay=st.sampled_from([0, 11, 13]),
+        backoff=st.sampled_from(["constant", "linear", "exponential"]),
+        timeout=st.sampled_from([None, 4, 6]),
+        flaky=st.integers(0, 3),
+        final=st.booleans(),
+    )
+
+
+def as_chain(spec: DagSpec) -> ChainSpec:
+    """The same for `foresee`."""
+
+    def step(node: Node) -> StepSpec:
+        stopping = {"reraise": "stop", "return": "value", "fail": "final" if node.final else "error"}[node.afterwards]
+        common: dict[str, Any] = {"seconds": node.seconds, "cleanup": node.cleanup, "stops": stopping}
+        ends = ("final" if node.final else "error") if node.fails else "value"
+        timeout = None if node.timeout is None else f"{node.timeout} seconds"
+        limit = node.retries or None
+        return StepSpec(
+            policy=PolicySpec(limit=limit, delay=f"{node.delay} seconds", backoff=node.backoff, timeout=timeout),
+            attempts=[*[AttemptSpec(ends="error", **common)] * node.flaky, AttemptSpec(ends=ends, **common)],
+        )
+
+    return ChainSpec(steps=[step(node) for node in spec.nodes], leaves=spec.demands[0].timeout)
+
+
+def foreseen(chain: ChainSpec) -> tuple[Any, ...]:
+    """What `foresee` says, in the words of `predict`: the fractions by which it keeps things apart are left out."""
+    foresight = foresee(chain)
+    hows = {"final": "error", "timeout": "cancelled", "refused": "error"}
+    spans: list[list[Any]] = [[] for _ in chain.steps]
+    for a in foresight.attempts:
+        spans[a.step].append((a.number, math.floor(a.start), math.floor(a.end), hows.get(a.how, a.how)))
+    answer = foresight.answer
+    kind = "error" if answer.how == "timeout" else hows.get(answer.how, answer.how)
+    return spans, (math.floor(answer.time), kind, answer.origin and answer.origin.step)
+
+
+def predicted(spec: DagSpec) -> tuple[Any, ...]:
+    ought = predict(spec)
+    spans = [[(a.attempt, a.start, a.end, a.how) for a in many] for many in ought.spans]
+    (answer,) = ought.answers
+    assert answer is not None
+    return spans, (answer.time, answer.kind, answer.origin)
+
+
+@settings(thorough, max_examples=500)
+@given(st.lists(_links(), min_size=1, max_size=3), st.none() | st.sampled_from([1, 3, 5, 9, 10, 17, 25, 31, 44]))
+@example([Node(seconds=7, cleanup=5, timeout=4, retries=1)], 5)
+@example([Node(seconds=7, cleanup=5, timeout=4, retries=1, afterwards="fail")], 5)
+@example([Node(seconds=1, flaky=2, retries=3, delay=11, backoff="exponential"), Node(back=[1], seconds=2)], None)
+def test_p18_the_model_of_graphs_and_the_arithmetic_of_chains_agree(nodes: list[Node], leaves: int | None) -> None:
+    """Two ways to the same answer: a simulation of who wants what, and the books of one clock."""
+    spec = DagSpec(nodes=nodes, demands=[Demand(timeout=leaves)])
+    assume(predict(spec).exact_until == math.inf)  # where things coincide, only one of them has an opinion
+
+    assert predicted(spec) == foreseen(as_chain(spec))
 
 
 # ------------------------------------------------------------------------------- that the judges object when they should

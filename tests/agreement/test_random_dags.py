@@ -61,6 +61,14 @@ def test_the_workflow_returns_while_strangers_wait(spec: DagSpec, when: int, see
 
 
 @brief
+@given(dags(inner=True), st.integers(0, 3), seeds())
+def test_every_other_step_is_tried_again(spec: DagSpec, delay: int, seed: int) -> None:
+    nodes = [attrs.evolve(n, retries=1, flaky=1, delay=delay) if i % 2 else n for i, n in enumerate(spec.nodes)]
+    spec = attrs.evolve(spec, nodes=nodes)
+    check(spec, run_dag(spec, seed=seed))
+
+
+@brief
 @given(dags(max_nodes=30, max_demands=2), seeds())
 def test_larger_graphs(spec: DagSpec, seed: int) -> None:
     check(spec, run_dag(spec, seed=seed))

@@ -7,8 +7,9 @@
     def test_my_runtime(spec, seed):
         check(spec, run_dag(spec, run_workflow=my_run_workflow, seed=seed))
 
-`spec` says what a generated workflow (`DagSpec`) is; `model` works out what ought to happen; `world` runs it on any
-runtime, in virtual time; `judge` judges what was seen; `strategies` draws them.
+`spec` says what a generated workflow (`DagSpec`) is, with policies of its steps; `model` works out what ought to happen, a
+`prediction`; `world` runs it on any runtime, in virtual time; `story` is what follows from the trace, `invariants` are
+the laws that it keeps; `judge` judges by both, and shows the smallest piece; `strategies` draws specs.
 
 For time and policy there is arithmetic of the same kind: `durations` how long a text is (`exact_seconds`), `timing` when
 the attempts of steps begin and end (`foresee`), `events` which event goes to which wait (`deliver`); `policies` draws
@@ -43,12 +44,12 @@ from trioflow.testing.faults import cancel_at as cancel_at
 from trioflow.testing.faults import interrupt_at as interrupt_at
 from trioflow.testing.gated import gated as gated
 from trioflow.testing.judge import check as check
-from trioflow.testing.model import Answer as Answer
-from trioflow.testing.model import Prediction as Prediction
-from trioflow.testing.model import Span as Span
-from trioflow.testing.model import critical_path as critical_path
 from trioflow.testing.model import predict as predict
 from trioflow.testing.modifiers import Modifiers as Modifiers
+from trioflow.testing.prediction import Answer as Answer
+from trioflow.testing.prediction import Prediction as Prediction
+from trioflow.testing.prediction import Span as Span
+from trioflow.testing.prediction import critical_path as critical_path
 from trioflow.testing.schedules import Holds as Holds
 from trioflow.testing.schedules import Picks as Picks
 from trioflow.testing.schedules import Priorities as Priorities

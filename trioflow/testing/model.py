@@ -1,8 +1,8 @@
-"""What ought to happen: generated workflows, and an oracle that knows the answer without running them.
+"""What ought to happen to a generated workflow: an oracle that knows the answer without running it.
 
 A `DagSpec` says which steps there are, what their bodies do, and who awaits which of them, when and for how long.
-`predict` says what the promises make of it: which bodies run, when each begins, is cancelled and ends, and what every
-waiter gets, at what time. It is a discrete-event simulation of the *promises* (the README's chapter on semantics),
+`predict` says what the promises make of it: which bodies run, when each attempt begins, is cancelled and ends, and what
+every waiter gets, at what time. It is a discrete-event simulation of the *promises* (the README's chapter on semantics),
 not of the runtime. It keeps no counters of interest and passes nothing from step to step. After every event it works
 out afresh, from the definition, which steps are wanted, which are bound to fail and which may begin, and compares that
 with what is running. So it shares no idea with the runtime that it judges, and imports nothing of it.
@@ -17,9 +17,13 @@ knows those judges nothing any more. Instead there are two kinds of specs:
 * *tied* ones, in whole seconds, where nearly everything coincides. There the prediction says how far it reaches:
   `Prediction.exact_until` is the first instant at which an order matters (infinity if none ever does: successes
   commute, so a tied run without failure and cancellation is exact, too). Beyond it, the invariants of
-  `trioflow.testing.world` judge, which follow the order that the trace itself shows.
+  `trioflow.testing.invariants` judge, which follow the order that the trace itself shows.
 
 The same mark is set where the promises leave something open, see `_Simulation.open_question`.
+
+**Attempts.** A step that is between two attempts is unsettled and wanted, and nothing of it runs. So the delay needs a
+phase of its own; all else about a retry is the arithmetic of `DagSpec.delay_before`. An attempt whose time is up is told
+to stop as one that nobody wants, but stays wanted: what comes of it is an outcome, or one more failed attempt.
 """
 
 from __future__ import annotations
@@ -32,75 +36,15 @@ from typing import Any, Final, Literal, final
 
 import attrs
 
+from trioflow.testing.prediction import Answer, Kind, Prediction, Span
 from trioflow.testing.spec import DagSpec
 
-__all__ = ["Answer", "Prediction", "Span", "critical_path", "predict"]
-
-_Kind = Literal["value", "error", "cancelled", "closed"]
-
-
-# ------------------------------------------------------------------------------------------------------- predictions
-
-
-@final
-@attrs.frozen
-class Span:
-    """One execution of a body."""
-
-    #: When its first line ran.
-    start: float
-    #: When it saw `Cancelled`, if it did.
-    cancelled: float | None
-    #: When it was over.
-    end: float
-    #: How: with a value, with an error, or without an outcome.
-    how: Literal["value", "error", "cancelled"]
-
-
-@final
-@attrs.frozen
-class Answer:
-    """What one demand got."""
-
-    #: When.
-    time: float
-    #: The value of the step, its failure, `Cancelled`, or `RunClosedError`.
-    kind: _Kind
-    #: The step whose body returned the value or raised the exception.
-    origin: int | None = None
-
-
-@final
-@attrs.frozen
-class Prediction:
-    """What ought to happen. Times are seconds since the run began."""
-
-    #: Of each step, the executions of its body, in order.
-    spans: tuple[tuple[Span, ...], ...]
-    #: Of each demand, what it got; None if it was never made.
-    answers: tuple[Answer | None, ...]
-    #: When the run is over.
-    ends: float
-    #: The first instant that is not decided; all that happens before it is.
-    exact_until: float
+__all__ = ["predict"]
 
 
 def predict(spec: DagSpec) -> Prediction:
     """What the promises make of `spec`, as exactly as they decide it."""
     return _Simulation(spec).run()
-
-
-def critical_path(spec: DagSpec, node: int) -> float:
-    """The longest way to the end of step `node`, in seconds.
-
-    That is how long an await of it takes when everything is concurrent and nothing fails. It is worked out from the
-    graph alone, as a check on `predict`.
-    """
-    ends: list[float] = []
-    for i in range(node + 1):
-        start = max((ends[d] for d in spec.dependencies(i)), default=0)
-        ends.append(start + spec.seconds(i))
-    return ends[node]
 
 
 # -------------------------------------------------------------------------------------------------------- simulation
@@ -110,14 +54,16 @@ class _Phase(enum.Enum):
     IDLE = enum.auto()  # its body does not run; it may be waiting for its dependencies
     LEAVING = enum.auto()  # wanted by nobody since it was waiting, and what it alone wanted is still cleaning up
     DOOMED = enum.auto()  # bound to fail, and what was stopped below it is still cleaning up
-    RUNNING = enum.auto()
-    STOPPING = enum.auto()  # its body was told to stop, and is not over
+    RUNNING = enum.auto()  # and wanted; if its time is up it has been told to stop all the same
+    PAUSING = enum.auto()  # an attempt has failed, and the next begins after a delay
+    STOPPING = enum.auto()  # nobody wants it; its body was told to stop, and is not over
     DONE = enum.auto()
     FAILED = enum.auto()
 
 
 _IDLE, _LEAVING, _DOOMED = _Phase.IDLE, _Phase.LEAVING, _Phase.DOOMED
-_RUNNING, _STOPPING, _DONE, _FAILED = _Phase.RUNNING, _Phase.STOPPING, _Phase.DONE, _Phase.FAILED
+_RUNNING, _PAUSING, _STOPPING = _Phase.RUNNING, _Phase.PAUSING, _Phase.STOPPING
+_DONE, _FAILED = _Phase.DONE, _Phase.FAILED
 _OVER: Final = frozenset({_DONE, _FAILED})
 
 
@@ -128,6 +74,7 @@ class _Failure:
 
     order: float
     origin: int | None  # whose body raised the exception; None: the run was closed
+    final: bool = False  # no other attempt can help
 
 
 _CLOSED: Final = _Failure(math.inf, None)
@@ -146,17 +93,24 @@ class _Cell:
     waits: set[int] = attrs.Factory(set)
     bereft: bool = False  # one of them has failed
     spans: list[Span] = attrs.Factory(list)
-    #: RUNNING, STOPPING: since when, when it saw `Cancelled`, and how many inner awaits it has begun.
+    #: RUNNING, STOPPING: since when, when it was told to stop and when it saw `Cancelled`, and how many inner awaits it
+    #: has begun. `expired`: it was told so because its time was up.
     start: float = 0
+    told: float | None = None
     cancelled: float | None = None
+    expired: bool = False
     position: int = 0
     inside: bool = False
+    #: Which attempt, since it was begun afresh.
+    attempt: int = 0
     #: Executions so far: an event of an earlier one is void.
     execution: int = 0
 
 
 #: Who waits: a demand by its number, or the body of step i as -1 - i.
 _Waiter = int
+#: An execution of a body.
+_Body = tuple[_Cell, int]
 
 
 @final
@@ -197,7 +151,10 @@ class _Simulation:
         if not self.inside and spec.return_at is None:
             self.push(0, self.close)
         while self.heap:
-            time, _, handler, subject = heapq.heappop(self.heap)
+            event = heapq.heappop(self.heap)
+            if self.is_void(*event):
+                continue
+            time, _, handler, subject = event
             if time > self.now:
                 self.now, self.wide = time, False
             self.wide = self.wide or self.another_at(time)
@@ -212,12 +169,21 @@ class _Simulation:
 
     def another_at(self, time: float) -> bool:
         """Whether something else is about to happen at the same time. A deadline that was met before is no such thing."""
-        while self.heap and self.heap[0][2] == self.expire:
-            answer = self.answers[self.heap[0][3]]
-            if answer is None or answer.time == self.heap[0][0]:
-                break
+        while self.heap and self.is_void(*self.heap[0]):
             heapq.heappop(self.heap)
         return bool(self.heap) and self.heap[0][0] == time
+
+    def is_void(self, time: float, _: int, handler: Callable[[Any], None], subject: Any) -> bool:
+        if handler == self.expire:
+            answer = self.answers[subject]
+            return answer is not None and answer.time < time
+        if handler not in (self.time_is_up, self.work_is_done):
+            return False
+        body: _Body = subject
+        cell, execution = body
+        if len(cell.spans) >= execution:
+            return cell.spans[execution - 1].end < time
+        return cell.told is not None and cell.told < time
 
     def disrupt(self) -> None:
         """Something happens that doesn't commute with whatever else happens at this instant."""
@@ -284,7 +250,7 @@ class _Simulation:
                 self.open_question()
             self.lingering[waiter] = (target, "cancelled")
 
-    def tell(self, waiter: _Waiter, kind: _Kind, origin: int | None = None) -> None:
+    def tell(self, waiter: _Waiter, kind: Kind, origin: int | None = None) -> None:
         if waiter < 0:
             cell = self.cells[-1 - waiter]
             self.push(self.now, self.resume, (cell, cell.execution, kind, origin))
@@ -326,7 +292,7 @@ class _Simulation:
             self.open_question()
         self.lingering.update((waiter, (target, "closed")) for waiter, target in self.interest.items())
         for i in self.want:
-            if self.cells[i].phase in (_IDLE, _LEAVING):
+            if self.cells[i].phase in (_IDLE, _LEAVING, _PAUSING):
                 self.doom(self.cells[i], _CLOSED)
         self.interest.clear()
 
@@ -340,9 +306,18 @@ class _Simulation:
             # It was begun on the account of somebody who has left, and only a step whose turn to begin it has not come
             # wants it now: is what has been begun carried on, or only what runs?
             self.open_question()
+        cell.attempt = 0
+        self.run_body(cell)
+
+    def run_body(self, cell: _Cell) -> None:
+        """The next attempt."""
         cell.phase = _RUNNING
-        cell.start, cell.cancelled, cell.position = self.now, None, 0
+        cell.start, cell.told, cell.cancelled, cell.expired, cell.position = self.now, None, None, False, 0
+        cell.attempt += 1
         cell.execution += 1
+        timeout = self.spec.attempt_timeout(cell.number)
+        if timeout < math.inf:
+            self.push(self.now + timeout, self.time_is_up, (cell, cell.execution))
         self.proceed(cell)
 
     def proceed(self, cell: _Cell) -> None:
@@ -357,24 +332,37 @@ class _Simulation:
         else:
             self.finish(cell)
 
-    def work_is_done(self, subject: tuple[_Cell, int]) -> None:
+    def work_is_done(self, subject: _Body) -> None:
         cell, execution = subject
-        if cell.phase is _RUNNING and cell.execution == execution:
+        if cell.execution == execution and cell.phase is _RUNNING and not cell.expired:
             self.finish(cell)
 
     def finish(self, cell: _Cell) -> None:
-        if self.spec.nodes[cell.number].fails:
-            self.fail(cell, cell.number)
+        node = self.spec.nodes[cell.number]
+        if node.fails_in(cell.attempt):
+            self.fail(cell, cell.number, final=node.final and cell.attempt > node.flaky)
         else:
             self.succeed(cell)
+
+    def time_is_up(self, subject: _Body) -> None:
+        """An attempt has taken too long: it is told to stop, and still wanted."""
+        cell, execution = subject
+        over = cell.spans[execution - 1].end if len(cell.spans) >= execution else math.inf
+        if over == self.now or cell.told == self.now:
+            self.open_question()  # over, or left by the last who wanted it, at the same instant
+        elif over == math.inf and cell.told is None:
+            self.disrupt()
+            cell.expired, cell.told = True, self.now
+            self.stop(subject)
 
     def resume(self, subject: tuple[_Cell, int, str, int | None]) -> None:
         """A body's own await is over."""
         cell, execution, kind, origin = subject
         assert cell.execution == execution, "a body ended before its await did"
         if kind == "error":
-            self.fail(cell, origin)
-        elif kind == "value" and cell.phase is _RUNNING:
+            failure = None if origin is None else self.cells[origin].failure
+            self.fail(cell, origin, final=failure is not None and failure.final)
+        elif kind == "value" and cell.told is None:
             self.proceed(cell)
         elif kind == "value" and cell.position == len(cell.inner) and not self.waits_after(cell):
             self.finish(cell)
@@ -386,10 +374,10 @@ class _Simulation:
     def waits_after(self, cell: _Cell) -> bool:
         return self.spec.nodes[cell.number].checkpoint or self.spec.nodes[cell.number].seconds > 0
 
-    def stop(self, subject: tuple[_Cell, int]) -> None:
+    def stop(self, subject: _Body) -> None:
         """A body is cancelled, and was told so at this instant."""
         cell, execution = subject
-        if cell.phase is not _STOPPING or cell.execution != execution or cell.cancelled is not None:
+        if cell.phase not in (_RUNNING, _STOPPING) or cell.execution != execution or cell.cancelled is not None:
             return
         if not cell.inside:
             self.see_cancelled(cell)
@@ -406,27 +394,43 @@ class _Simulation:
             self.cleaned_up(cell)
 
     def cleaned_up(self, cell: _Cell) -> None:
-        afterwards = self.spec.nodes[cell.number].afterwards
-        if afterwards == "fail":
-            self.fail(cell, cell.number)
-        elif afterwards == "return":
+        node = self.spec.nodes[cell.number]
+        if node.afterwards == "fail":
+            self.fail(cell, cell.number, final=node.final)
+        elif node.afterwards == "return":
             self.disrupt()
             self.succeed(cell)
+        elif cell.phase is _RUNNING:  # its time was up
+            self.fail(cell, cell.number, how="cancelled")
         else:
             self.over(cell, "cancelled", _IDLE)
 
     def succeed(self, cell: _Cell) -> None:
         self.over(cell, "value", _DONE)
 
-    def fail(self, cell: _Cell, origin: int | None) -> None:
+    def fail(
+        self, cell: _Cell, origin: int | None, *, final: bool = False, how: Literal["error", "cancelled"] = "error"
+    ) -> None:
+        """An attempt has failed. If nobody wants the step any more, that is its outcome (P10): for whom try again?"""
+        if cell.phase is _RUNNING and not final and cell.attempt <= self.spec.nodes[cell.number].retries:
+            delay = self.spec.delay_before(cell.number, cell.attempt)
+            cell.phase = _PAUSING
+            cell.spans.append(Span(cell.start, cell.cancelled, self.now, how, cell.attempt))
+            self.push(self.now + delay, self.try_again, (cell, cell.execution))
+            return
         self.disrupt()
         self.failures += 1
-        cell.failure = _Failure(self.failures, origin)
-        self.over(cell, "error", _FAILED)
+        cell.failure = _Failure(self.failures, origin, final)
+        self.over(cell, how, _FAILED)
+
+    def try_again(self, subject: _Body) -> None:
+        cell, execution = subject
+        if cell.phase is _PAUSING and cell.execution == execution:
+            self.run_body(cell)
 
     def over(self, cell: _Cell, how: Literal["value", "error", "cancelled"], phase: _Phase) -> None:
         cell.phase = phase
-        cell.spans.append(Span(cell.start, cell.cancelled, self.now, how))
+        cell.spans.append(Span(cell.start, cell.cancelled, self.now, how, cell.attempt))
         self.ends = max(self.ends, self.now)
         self.out(cell)
 
@@ -490,8 +494,12 @@ class _Simulation:
             cell = self.cells[i]
             if cell.phase is _RUNNING:
                 cell.phase = _STOPPING
-                self.push(self.now, self.stop, (cell, cell.execution))
+                if cell.told is None:
+                    cell.told = self.now
+                    self.push(self.now, self.stop, (cell, cell.execution))
                 out.add(i)
+            elif cell.phase is _PAUSING:
+                cell.phase = _IDLE  # there is nothing to be stopped
             elif cell.phase is _IDLE:
                 below = out.intersection(cell.dependencies)
                 if any(

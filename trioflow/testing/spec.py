@@ -12,17 +12,24 @@ from typing import Any, Literal, final
 
 import attrs
 
-from trioflow._errors import ConfigError
+from trioflow._errors import ConfigError, NonRetryableError
 
-__all__ = ["Afterwards", "BodyError", "DagSpec", "Demand", "Node"]
+__all__ = ["Afterwards", "Backoff", "BodyError", "DagSpec", "Demand", "FinalError", "Node"]
 
 Afterwards = Literal["reraise", "fail", "return"]
 """What a body does when it has been cancelled and has cleaned up."""
 
+Backoff = Literal["constant", "linear", "exponential"]
+"""How the delays between attempts grow."""
 
-@final
+
 class BodyError(Exception):
     """What the body of a generated step raises. `args[0]` is the number of the step."""
+
+
+@final
+class FinalError(BodyError, NonRetryableError):
+    """The same of a step with `final=True`: another attempt can't help."""
 
 
 # ---------------------------------------------------------------------------------------------------- specifications
@@ -33,7 +40,7 @@ def _call(self: Any) -> str:
     shown = (
         f"{field.name}={value!r}"
         for field in attrs.fields(type(self))
-        if (value := getattr(self, field.name)) != field.default
+        if field.init and (value := getattr(self, field.name)) != field.default
     )
     return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -90,9 +97,35 @@ class Node:
     twice: bool = False
     #: Steps that the body awaits itself, one after the other, before it works; distances as in `back`.
     awaits: tuple[int, ...] = attrs.field(default=(), converter=_numbers, validator=_at_least(1))
+    #: How many times it may be tried again.
+    retries: int = attrs.field(default=0, validator=_at_least(0))
+    #: The base of the delays before another attempt, in seconds, and how they grow.
+    delay: int = attrs.field(default=0, validator=_at_least(0))
+    backoff: Backoff = attrs.field(
+        default="constant", validator=attrs.validators.in_(("constant", "linear", "exponential"))
+    )
+    #: How long one attempt may take, in seconds; None: as long as it will.
+    timeout: int | None = attrs.field(default=None, validator=_at_least(1))
+    #: So many first attempts raise a `BodyError` when their work is done. Those after them do what `fails` says.
+    flaky: int = attrs.field(default=0, validator=_at_least(0))
+    #: What `fails` and `afterwards="fail"` raise is a `NonRetryableError`.
+    final: bool = False
+    #: It has the name of the step so many before it (see `DagSpec.names`). 0: a name of its own.
+    alias: int = attrs.field(default=0, validator=_at_least(0))
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether it is declared with a `config`. If so, its body takes the step context, too."""
+        return self.retries > 0 or self.timeout is not None
+
+    def fails_in(self, attempt: int) -> bool:
+        """Whether its body raises an error when the work of an attempt, counted from 1, is done."""
+        return self.fails or attempt <= self.flaky
 
     def __attrs_post_init__(self) -> None:
         waits = self.seconds or self.checkpoint or self.cleanup or self.awaits or self.afterwards != "reraise"
+        if self.sync and self.timeout is not None:
+            raise ConfigError(f"a sync body can't be stopped, so it has no timeout: {self!r}")
         if self.sync and waits:
             raise ConfigError(f"a sync body can't wait, nor be cancelled: {self!r}")
         if self.twice and self.by_name:
@@ -134,12 +167,31 @@ class DagSpec:
     return_at: int | None = attrs.field(default=None, validator=_at_least(0))
     #: Move every time that isn't the zero of a duration by a fraction of a second of its own.
     spread: bool = False
+    #: What the steps are called: "s" and the number, unless one has the name of an earlier one. It has not where that one
+    #: isn't there, nor where a parameter of a step in between means that name: which of them, nobody could tell (P4).
+    names: tuple[str, ...] = attrs.field(init=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        names: list[str] = []
+        meant: set[str] = set()
+        for i, node in enumerate(self.nodes):
+            name = names[i - node.alias] if 0 < node.alias <= i else f"s{i}"
+            names.append(f"s{i}" if name in meant else name)
+            if node.by_name:
+                meant.update(names[d] for d in self._behind(i, node.back))
+        object.__setattr__(self, "names", tuple(names))  # as attrs itself does it in a frozen class
 
     __repr__ = _call
 
     def dependencies(self, node: int) -> tuple[int, ...]:
-        """The numbers of the steps that step `node` names, in the order in which it names them."""
+        """The numbers of the steps that step `node` needs, in the order in which it names them.
+
+        All steps are declared at one place. So a parameter means, of several steps of its name, the latest before (P4).
+        """
         found = self._behind(node, self.nodes[node].back)
+        if self.nodes[node].by_name:
+            latest = {self.names[other]: other for other in range(node)}
+            return tuple(dict.fromkeys(latest[self.names[other]] for other in found))
         return found + found[:1] if self.nodes[node].twice else found
 
     def awaited_inside(self, node: int) -> tuple[int, ...]:
@@ -161,6 +213,20 @@ class DagSpec:
     def cleanup(self, node: int) -> float:
         """How long the body of step `node` cleans up."""
         return self._spread(self.nodes[node].cleanup, 4 * node + 1) if self.nodes[node].cleanup else 0
+
+    def attempt_timeout(self, node: int) -> float:
+        """How long one attempt of step `node` may take; infinity if as long as it will."""
+        timeout = self.nodes[node].timeout
+        return math.inf if timeout is None else self._spread(timeout, 4_100_000 + 2 * node)
+
+    def delay_before(self, node: int, retry: int) -> float:
+        """How long it takes from the end of an attempt of step `node` to its retry, which is counted from 1 (P18)."""
+        growth = {"constant": 1, "linear": retry, "exponential": 1 << retry - 1}[self.nodes[node].backoff]
+        return self.base_delay(node) * growth
+
+    def base_delay(self, node: int) -> float:
+        """What the delays of step `node` grow from."""
+        return self._spread(self.nodes[node].delay, 4_100_001 + 2 * node) if self.nodes[node].delay else 0
 
     def asks_at(self, demand: int) -> float:
         """When demand `demand` is made, in seconds since the run began."""

@@ -24,7 +24,7 @@ from trio.testing import MockClock
 import trioflow
 from trioflow._trio_private import cancelling_in_order
 from trioflow.testing.schedules import RandomWalk
-from trioflow.testing.spec import BodyError, DagSpec
+from trioflow.testing.spec import BodyError, DagSpec, FinalError
 from trioflow.testing.turnstile import Turnstile
 
 __all__ = ["Event", "Trace", "Value", "run_dag"]
@@ -51,6 +51,8 @@ class Event:
     #: "ask": which step. "start": with what arguments. "answer", "end", "again", "over": how ("value", "error",
     #: "cancelled", "closed") and the object itself.
     detail: Any = None
+    #: "start" of a step with a policy: which attempt it is, says the context. None: it was given none.
+    attempt: int | None = None
 
     @property
     def how(self) -> str:
@@ -67,7 +69,8 @@ class Event:
             case "ask", target:
                 what = f" s{target}"
             case "start", arguments:
-                what = f" with {', '.join(map(repr, arguments)) or 'no arguments'}"
+                what = "" if self.attempt is None else f" attempt {self.attempt}"
+                what += f" with {', '.join(map(repr, arguments)) or 'no arguments'}"
             case _:
                 how, thing = self.detail
                 what = f" {how}" if thing is None else f" {how} {thing!r}"
@@ -110,8 +113,10 @@ def run_dag(
 
     Not async: it brings `trio.run` and a `MockClock` along. `run_workflow` is called once, as
     `run_workflow(workflow, None)`, with `workflow` a function `(event, step)` that uses nothing of `step` but
-    `step.do(name, depends=…, concurrent=…)`, and awaits what that returns. With a `seed` the order in which tasks
-    that are runnable at the same time take their turns is drawn from it; the same seed gives the same trace.
+    `step.do(name, depends=…, concurrent=…)`, and awaits what that returns. Steps with a policy, and no others, are declared
+    with `config=…` besides, a dict with Cloudflare's keys and durations in seconds as text, and their bodies have a
+    parameter `ctx`, keyword-only, of which they read `ctx.attempt`. With a `seed` the order in which tasks that are
+    runnable at the same time take their turns is drawn from it; the same seed gives the same trace.
 
     Nothing that the runtime does wrong is raised here, as long as Trio itself stands: it is in the trace, for `check`.
     """
@@ -134,8 +139,8 @@ class _World:
         self.executions = [0] * len(spec.nodes)
         self.since = 0.0
 
-    def note(self, kind: Any, who: int = -1, detail: Any = None) -> None:
-        self.events.append(Event(trio.current_time() - self.since, kind, who, detail))
+    def note(self, kind: Any, who: int = -1, detail: Any = None, attempt: int | None = None) -> None:
+        self.events.append(Event(trio.current_time() - self.since, kind, who, detail, attempt))
 
     async def main(self, seed: int | None) -> None:
         if seed is not None:
@@ -206,8 +211,9 @@ class _World:
         self.note("answer", waiter, ("value", value))
 
     async def ask_again(self) -> None:
-        """Outcomes stay: await once more what is settled."""
-        settled = {e.who for e in self.events if e.kind == "end" and e.how != "cancelled"}
+        """Outcomes stay: await once more what is settled. An error that might be tried again settles nothing."""
+        ends = (e for e in self.events if e.kind == "end")
+        settled = {e.who for e in ends if e.how == "value" or (e.how == "error" and not self.spec.nodes[e.who].retries)}
         failed = (e.who for e in self.events if e.kind == "answer" and e.who >= 0 and e.how == "error")
         settled |= set(map(self.spec.target, failed))
         for i in sorted(settled):
@@ -228,37 +234,66 @@ class _World:
 
         body: Any = sync_body if node.sync else async_body
         # A copy for each step: nothing but its parameters tells the runtime how many there are and what they are called.
-        names = [f"s{d}" for d in before] if node.by_name else [f"p{k}" for k in range(len(before))]
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [inspect.Parameter(name, kind) for name in names]
-        body.__signature__ = inspect.Signature(parameters)
+        names = [self.spec.names[d] for d in before] if node.by_name else [f"p{k}" for k in range(len(before))]
+        parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
         options: dict[str, Any] = {} if node.by_name else {"depends": [self.steps[d] for d in before]}
         if node.concurrent:
             options["concurrent"] = True
-        decorated: Callable[[], Awaitable[Any]] = step.do(f"s{i}", **options)(body)
+        if node.has_policy:
+            options["config"] = self.config(i)
+            parameters.append(inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY))
+        body.__signature__ = inspect.Signature(parameters)
+        decorated: Callable[[], Awaitable[Any]] = step.do(self.spec.names[i], **options)(body)
         return decorated
+
+    def config(self, i: int) -> dict[str, Any]:
+        """The policy of step i as people write it. Texts, because they keep every bit of a number of seconds."""
+        node = self.spec.nodes[i]
+        config: dict[str, Any] = {}
+        if node.retries:
+            delay = f"{self.spec.base_delay(i)!r} seconds"
+            config["retries"] = {"limit": node.retries, "delay": delay, "backoff": node.backoff}
+        if node.timeout is not None:
+            config["timeout"] = f"{self.spec.attempt_timeout(i)!r} seconds"
+        return config
 
     # ---- what bodies do
 
-    def begin(self, i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def begin(self, i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Note the start of an execution; which attempt it is. Where nobody says so, it is the first."""
         self.executions[i] += 1
-        self.note("start", i, (*args, *kwargs.values()))
+        attempt = getattr(kwargs.pop("ctx", None), "attempt", None)
+        self.note("start", i, (*args, *kwargs.values()), attempt)
+        return attempt or 1
 
-    def finish(self, i: int, execution: int, fails: bool) -> Value:
-        if fails:
-            error = BodyError(i)
+    def finish(self, i: int, execution: int, error: BodyError | None) -> Value:
+        if error is not None:
             self.note("end", i, ("error", error))
             raise error
         value = Value(i, execution)
         self.note("end", i, ("value", value))
         return value
 
+    def when_done(self, i: int, attempt: int) -> BodyError | None:
+        """What an attempt of step i raises when its work is done, if anything."""
+        node = self.spec.nodes[i]
+        if not node.fails_in(attempt):
+            return None
+        return FinalError(i) if node.final and attempt > node.flaky else BodyError(i)
+
+    def when_stopped(self, i: int) -> BodyError | None:
+        """The same when it has been cancelled, and doesn't raise that again."""
+        node = self.spec.nodes[i]
+        if node.afterwards == "return":
+            return None
+        return FinalError(i) if node.final else BodyError(i)
+
     def sync_body(self, i: int, *args: Any, **kwargs: Any) -> Value:
-        self.begin(i, args, kwargs)
-        return self.finish(i, self.executions[i], self.spec.nodes[i].fails)
+        attempt = self.begin(i, args, kwargs)
+        return self.finish(i, self.executions[i], self.when_done(i, attempt))
 
     async def async_body(self, i: int, *args: Any, **kwargs: Any) -> Value:
-        self.begin(i, args, kwargs)
+        attempt = self.begin(i, args, kwargs)
         execution = self.executions[i]
         try:
             await self.work(i)
@@ -270,11 +305,11 @@ class _World:
             if self.spec.nodes[i].afterwards == "reraise":
                 self.note("end", i, ("cancelled", None))
                 raise
-            return self.finish(i, execution, self.spec.nodes[i].afterwards == "fail")  # noqa: ASYNC104
+            return self.finish(i, execution, self.when_stopped(i))  # noqa: ASYNC104
         except Exception as exc:
             self.note("end", i, ("error", exc))
             raise
-        return self.finish(i, execution, self.spec.nodes[i].fails)
+        return self.finish(i, execution, self.when_done(i, attempt))
 
     async def work(self, i: int) -> None:
         for target in self.spec.awaited_inside(i):
