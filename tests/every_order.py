@@ -576,6 +576,8 @@ class World:
 
     shape: Shape
     make: Callable[[], Kernel]
+    #: Dependents are wired before what they need, as it happens where names are looked up.
+    backwards: bool = False
     kernel: Kernel = attrs.field(init=False)
     cells: list[Cell] = attrs.field(init=False)
     askers: list[Asker] = attrs.field(init=False)
@@ -583,11 +585,10 @@ class World:
     wired: list[list[Cell] | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.cells = []
-        for i, (deps, together) in enumerate(zip(self.shape.deps, self.shape.together, strict=True)):
-            cell = Cell(str(i), (), together)
+        self.cells = [Cell(str(i), (), together) for i, together in enumerate(self.shape.together)]
+        wiring = list(zip(self.cells, self.shape.deps, strict=True))
+        for cell, deps in reversed(wiring) if self.backwards else wiring:
             cell.connect(tuple(self.cells[d] for d in deps))
-            self.cells.append(cell)
         self.number = {c: i for i, c in enumerate(self.cells)}
         self.wired = [c.dependents for c in self.cells]
 
@@ -1000,11 +1001,12 @@ class Explorer:
     closing: bool = False
     make: Callable[[], Kernel] = Kernel
     promises: tuple[Callable[[Moment], None], ...] = PROMISES
+    backwards: bool = False
     world: World = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         check_known()
-        self.world = World(self.shape, self.make)
+        self.world = World(self.shape, self.make, self.backwards)
 
     def first(self) -> Key:
         ghost = Ghost(self.shape, [Slot(asks=self.asks) for _ in range(self.parties)])
@@ -1139,6 +1141,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--asks", type=int, default=2, help="how often each of them may ask")
     parser.add_argument("--closing", action="store_true", help="the run may end at any moment")
     parser.add_argument("--once", action="store_true", help="no dependency is named twice")
+    parser.add_argument("--backwards", action="store_true", help="wire the graph from its last step to its first")
     parser.add_argument("--graph", help='only this graph, as in "- - 0,1s"')
     parser.add_argument("--walks", type=int, default=0, help="walk so many drawn graphs at random instead")
     parser.add_argument("--seed", type=int, default=0)
@@ -1147,7 +1150,7 @@ def main(arguments: list[str] | None = None) -> int:
     extent = Extent()
 
     def explorer(graph: Shape) -> Explorer:
-        return Explorer(graph, options.parties, options.asks, options.closing)
+        return Explorer(graph, options.parties, options.asks, options.closing, backwards=options.backwards)
 
     if options.walks:
         for seed in range(options.seed, options.seed + options.walks):

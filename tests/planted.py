@@ -188,16 +188,32 @@ KERNEL: Final = (
         "    for w",
     ),
     Fault(
+        "counts_twice", "what a sequence begins counts a cell that was done before it began",
+        "_kernel",
+        """\
+                    if not w.together:
+                        sequences.append(w)
+                        continue
+                    w.missing -= 1
+""",
+        """\
+                    if not w.together:
+                        self._take_turns([w], cell)
+                        continue
+                    w.missing -= 1
+""",
+    ),
+    Fault(
         "nobody_awake", "cells are put into a queue where nobody is awake",
         "_kernel",
         """\
-                            if w.asker.ready is ready:
-                                ready.append(w)
-                            else:
-                                self.orders.append((START, w, None))
+                        if w.asker.ready is ready:
+                            ready.append(w)
+                        else:
+                            self.orders.append((START, w, None))
 """,
         """\
-                            w.asker.ready.append(w)
+                        w.asker.ready.append(w)
 """,
     ),
     Fault(
@@ -206,7 +222,7 @@ KERNEL: Final = (
     ),
     Fault(
         "no_note", "a second failure is not noted on the first",
-        "_kernel", "        error.add_note(text)\n", "        pass\n",
+        "_errors", "        error.add_note(text)\n", "        pass\n",
     ),
     Fault(
         "lifo", "of several failures the last counts, for who comes later",

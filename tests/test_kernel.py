@@ -544,17 +544,24 @@ def test_every_order_with_dependencies_named_twice_and_the_run_ending_at_any_mom
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("graph", ["- 0 0 1,2", "- - 0 1,2", "- 0 - 1,2s", "- 0 0 2,1s", "- - 0,1 0,2"])
-def test_every_order_on_graphs_of_four_steps_that_were_hard_once(graph: str) -> None:
-    extent = explored(parties=2, asks=1, graphs=[shape(graph)])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("graph", ["- 0 0 1,2", "- - 0 1,2", "- 0 - 1,2s", "- 0 0 2,1s", "- - 0,1 0,2", "- - 1,0 1,2s"])
+def test_every_order_on_graphs_of_four_steps_that_were_hard_once(graph: str, backwards: bool) -> None:
+    extent = explored(parties=2, asks=1, graphs=[shape(graph)], backwards=backwards)
     assert not extent.found, extent.found[0]
 
 
-@given(st.integers(4, 9), st.integers(2, 4), st.booleans(), st.integers(0, 2**32))
+@pytest.mark.slow
+def test_every_order_on_graphs_that_are_wired_backwards() -> None:
+    extent = explored(parties=2, asks=1, closing=True, backwards=True)
+    assert not extent.found, extent.found[0]
+
+
+@given(st.integers(4, 9), st.integers(2, 4), st.booleans(), st.booleans(), st.integers(0, 2**32))
 @settings(max_examples=60)
-def test_orders_drawn_on_larger_graphs(steps: int, parties: int, closing: bool, seed: int) -> None:
+def test_orders_drawn_on_larger_graphs(steps: int, parties: int, closing: bool, backwards: bool, seed: int) -> None:
     chance, extent = random.Random(seed), Extent()
-    Explorer(any_shape(steps, chance), parties, asks=4, closing=closing).walk(extent, chance)
+    Explorer(any_shape(steps, chance), parties, asks=4, closing=closing, backwards=backwards).walk(extent, chance)
     assert not extent.found, extent.found[0]
 
 

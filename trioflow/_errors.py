@@ -12,6 +12,7 @@ restores `args` through the constructor and everything else from `__dict__`.
 
 from __future__ import annotations
 
+import contextlib
 from typing import final
 
 
@@ -101,3 +102,18 @@ class WorkflowTimeoutError(TrioflowError, TimeoutError):
         self.step = step
         #: The limit that was exceeded, in seconds.
         self.seconds = seconds
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an exception, if it takes one: a frozen one doesn't, and it is no reason to stop here."""
+    with contextlib.suppress(Exception):
+        error.add_note(text)
+
+
+def shown(error: BaseException) -> str:
+    """An exception in a few words, even if its own `repr` is a book, or raises."""
+    try:
+        text = repr(error)
+    except Exception:
+        return f"{type(error).__name__}(...)"
+    return text if len(text) <= 200 else f"{text[:200]}..."

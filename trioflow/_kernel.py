@@ -42,13 +42,14 @@ for the record. (A state "leaving" was tried: a cell in it that was wanted again
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import attrs
+
+from ._errors import note, shown
 
 PENDING: Final = 0
 CLAIMED: Final = 1
@@ -185,9 +186,8 @@ class Kernel:
         self.closing = False
         self._failures = 0
         self._event = 0
-        self._broken = (
-            False  # some cell has failed or is lost: only then have newly wanted cells to be looked at for it
-        )
+        # Some cell has failed or is lost: only then have newly wanted cells to be looked at for it.
+        self._broken = False
         self._loss = Failure(None, None, None, None, False, None, math.inf, "the run is over")
         self._raised: dict[int, Failure] = {}  # by the error's id: bodies may raise one object, which is noted on once
         # One event is carried through in four passes. Each of these is the agenda of one, in this order.
@@ -230,19 +230,22 @@ class Kernel:
         cell.state = DONE
         cell.asker = None
         if cell.dependents is not None:
+            sequences: list[Cell] = []
             for w in cell.dependents:
                 if w.state == RESOLVING:
-                    if w.together:
-                        w.missing -= 1
-                        if not w.missing:
-                            w.state = READY
-                            if w.asker.ready is ready:
-                                ready.append(w)
-                            else:
-                                self.orders.append((START, w, None))
-                    elif w.deps[w.missing] is cell:
-                        self._advance(w)
+                    if not w.together:
+                        sequences.append(w)
+                        continue
+                    w.missing -= 1
+                    if not w.missing:
+                        w.state = READY
+                        if w.asker.ready is ready:
+                            ready.append(w)
+                        else:
+                            self.orders.append((START, w, None))
             cell.dependents = None
+            if sequences:
+                self._take_turns(sequences, cell)
         if cell.parties is not None:
             self._tell_parties(cell)
         return False
@@ -349,6 +352,13 @@ class Kernel:
             if not missing:
                 c.state = READY
                 self.orders.append((START, c, None))
+
+    def _take_turns(self, sequences: Iterable[Cell], done: Cell) -> None:
+        """Those that were at `done` go on. After all others that wait for it have been counted down, and not in between:
+        what comes next may be one of those, and when it begins it doesn't count what is done."""
+        for c in sequences:
+            if c.state == RESOLVING and c.deps[c.missing] is done:
+                self._advance(c)
 
     def _advance(self, c: Cell, todo: list[Cell] | None = None) -> None:
         """One dependency after the other: go to the next that is unsettled."""
@@ -523,16 +533,17 @@ class Kernel:
             self._bad.append(c)
             return
         dependents, c.dependents = c.dependents, None
+        sequences = []
         for w in dependents or ():
             if w.state == RESOLVING:
                 if not w.together:
-                    if w.deps[w.missing] is c:
-                        self._advance(w)
-                else:
-                    w.missing -= 1
-                    if not w.missing:
-                        w.state = READY
-                        self.orders.append((START, w, None))
+                    sequences.append(w)
+                    continue
+                w.missing -= 1
+                if not w.missing:
+                    w.state = READY
+                    self.orders.append((START, w, None))
+        self._take_turns(sequences, c)
 
     def _tell_parties(self, c: Cell) -> None:
         for p in c.parties or ():
@@ -581,18 +592,3 @@ def restore(error: BaseException, failure: Failure) -> None:
     BaseException.__cause__.__set__(error, failure.cause)  # type: ignore[union-attr]
     BaseException.__context__.__set__(error, failure.context)  # type: ignore[union-attr]
     BaseException.__suppress_context__.__set__(error, failure.suppress)  # type: ignore[attr-defined]
-
-
-def note(error: BaseException, text: str) -> None:
-    """Add a note to an exception, if it takes one: a frozen one doesn't, and it is no reason to stop here."""
-    with contextlib.suppress(Exception):
-        error.add_note(text)
-
-
-def shown(error: BaseException) -> str:
-    """An exception in a few words, even if its own `repr` is a book, or raises."""
-    try:
-        text = repr(error)
-    except Exception:
-        return f"{type(error).__name__}(...)"
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -40,9 +40,9 @@ from trio.lowlevel import checkpoint, current_trio_token
 
 from ._declare import StepDecorator, WorkflowStep
 from ._drawing import Node
-from ._errors import CycleError, DefinitionError, TrioflowError
+from ._errors import CycleError, DefinitionError, TrioflowError, shown
 from ._frames import not_ours
-from ._kernel import RUNNING, shown
+from ._kernel import RUNNING
 from ._lanes import Home
 from ._loading import shown as path_shown
 from ._names import parameters_of

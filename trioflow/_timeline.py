@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from . import _drawing, abc
-from ._kernel import shown
+from ._errors import shown
 from ._story import ENDS, Span, Story
 
 Event: TypeAlias = dict[str, Any]

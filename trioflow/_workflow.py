@@ -15,9 +15,9 @@ import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, disable_ki_protection, enable_ki_protection
 
 from ._declare import WorkflowStep
-from ._errors import ConfigError, DefinitionError, RunClosedError
+from ._errors import ConfigError, DefinitionError, RunClosedError, note, shown
 from ._foreign import explained
-from ._kernel import Failure, note, restore, shown
+from ._kernel import Failure, restore
 from ._lanes import Home
 from ._mailbox import checked_type
 from ._policy import StepConfig, StepConfigDict, step_config

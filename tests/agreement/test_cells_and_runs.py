@@ -272,6 +272,32 @@ async def test_p4_a_body_starts_only_after_all_its_dependencies_have_succeeded(a
     assert log[2:] == ["quick ends", "slow ends", "top begins", "top ends"]
 
 
+@pytest.mark.parametrize("by_name", [True, False], ids=["top by name", "top by depends"])
+async def test_p4_a_step_that_a_sequence_comes_to_waits_for_all_that_it_needs(by_name: bool) -> None:
+    """The sequence hears first that `b` is done, and begins `pair`, which needs `b`, too, and must not count it again."""
+
+    async def workflow(event: Any, step: WorkflowStep) -> Any:
+        @step.do()
+        async def a() -> str:
+            return "a"
+
+        @step.do()
+        async def b() -> str:
+            return "b"
+
+        @step.do(concurrent=True)
+        async def pair(b: str, a: str) -> str:
+            return f"{b} {a}"
+
+        @step.do(depends=None if by_name else [b, pair])
+        async def top(b: str, pair: str) -> str:
+            return pair
+
+        return await top()
+
+    assert await run_workflow(workflow) == "b a"
+
+
 @pytest.mark.parametrize("awaited", ["at once", "later"])
 async def test_p4_in_a_loop_a_name_means_its_own_iterations_step(awaited: str, autojump_clock: MockClock) -> None:
     async def workflow(event: Any, step: WorkflowStep) -> list[str]:

@@ -13,8 +13,8 @@ import trio
 from trio.lowlevel import checkpoint
 
 from .. import abc
-from .._errors import ConfigError, RunClosedError, WorkflowTimeoutError
-from .._kernel import Failure, restore, shown
+from .._errors import ConfigError, RunClosedError, WorkflowTimeoutError, shown
+from .._kernel import Failure, restore
 from .cues import Kind
 from .selecting import Selection, hint
 

@@ -14,8 +14,7 @@ from typing import Any, TypeAlias, TypeVar, final
 
 import attrs
 
-from .._errors import ConfigError, WorkflowTimeoutError
-from .._kernel import note
+from .._errors import ConfigError, WorkflowTimeoutError, note
 from .._mailbox import checked_type
 from .._run import Run
 from .._step import Step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import abc
 from .._drawing import Node, label_of
-from .._kernel import shown as shown_error
+from .._errors import shown as shown_error
 from ..trace import Recorder
 
 #: Of many runs, a property's examples say, those that were made last are shown: the last is the one that has failed.
