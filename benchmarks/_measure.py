@@ -13,10 +13,14 @@ The first round of a case is thrown away: it pays for caches that fill once in a
 from __future__ import annotations
 
 import gc
+import math
+import resource
 import statistics
+import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal, TypeAlias, final
 
 import attrs
@@ -28,6 +32,10 @@ from ._budgets import Budget, Stage
 Side: TypeAlias = Callable[[], Awaitable[float]]
 #: What a round's figure is: ours ÷ beside, ours - beside, or ours alone.
 Judgement: TypeAlias = Literal["ratio", "difference", "alone"]
+#: `everyday` is measured when nothing is asked for, `rare` by `--all`, the others by an option of their name.
+Chapter: TypeAlias = Literal["everyday", "rare", "scale", "memory", "peers", "where"]
+EVERYDAY: Final[frozenset[Chapter]] = frozenset({"everyday"})
+RARE: Final[frozenset[Chapter]] = frozenset({"rare"})
 
 clock: Final = time.thread_time
 #: How often a disturbed round is tried again before the case is given up.
@@ -36,6 +44,10 @@ PATIENCE: Final = 5
 
 class WrongValueError(Exception):
     """What came out is not what the graph says: the figures mean nothing."""
+
+
+class CannotError(Exception):
+    """What was to be measured can't do it, or isn't there: a row that says so, and no failure of ours."""
 
 
 class DisturbedError(Exception):
@@ -61,6 +73,14 @@ class Case:
     weight: int = 1
     #: Between which bounds the other side lies, rounded, on a quiet machine; outside of them it may itself be wrong.
     credible: tuple[int, int] | None = None
+    #: What has to be asked for, all of it, to get this; the everyday minute is short.
+    chapters: frozenset[Chapter] = EVERYDAY
+    #: What stands for what in tables and pictures: "system", "shape", "steps" ...
+    about: Mapping[str, str | int] = attrs.field(factory=dict)
+    #: No round begins after so many seconds, except the first.
+    seconds: float = math.inf
+    #: Makes the Trio clock of each reading; the default is Trio's own.
+    new_clock: Callable[[], trio.abc.Clock | None] = lambda: None
 
 
 @final
@@ -93,6 +113,14 @@ class Measured:
     #: The same with its traceback. Text, because the exception itself would keep a whole run alive, and the collector
     #: would walk it in all cases that follow.
     details: str = ""
+    #: Why there is nothing to measure, in a line; there are no figures then either.
+    cannot: str | None = None
+    #: In how many processes it was measured, all of whose rounds are here.
+    processes: int = 1
+
+    @property
+    def has_figures(self) -> bool:
+        return self.wrong is None and self.cannot is None
 
     @property
     def spread(self) -> Spread:
@@ -114,7 +142,19 @@ class Measured:
 
     def over(self, stage: Stage) -> bool:
         """Has it cost more than it may?"""
-        return self.wrong is None and self.case.budget is not None and self.spread.median > self.case.budget.at(stage)
+        return self.has_figures and self.case.budget is not None and self.spread.median > self.case.budget.at(stage)
+
+
+def most_resident() -> int:
+    """Bytes that this process has had resident at most.
+
+    Not `ru_maxrss` where it can be helped: on Linux a process starts with the one of the process that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def us_since(begun: float, units: int) -> float:
@@ -123,23 +163,29 @@ def us_since(begun: float, units: int) -> float:
 
 
 def measure(
-    case: Case, rounds: int, *, warm_up: bool = True, new_clock: Callable[[], trio.abc.Clock | None] = lambda: None
+    case: Case, rounds: int, *, warm_up: bool = True, new_clock: Callable[[], trio.abc.Clock | None] | None = None
 ) -> Measured:
     """Let both sides of `case` take turns.
 
     `rounds`: how many figures a case of weight 1 gets; at least one is taken. `new_clock`: makes the Trio clock of
-    each measurement; the default is Trio's own, tests bring virtual time. Whatever a side raises is caught and
+    each measurement; the default is the case's own, tests bring virtual time. Whatever a side raises is caught and
     reported as the case's `wrong`: one case that is broken doesn't hide the others.
     """
     ours: list[float] = []
     beside: list[float] = []
     try:
         sides = case.sides()
+        new_clock = new_clock or case.new_clock
+        begun = time.monotonic()
         for n in range(-1 if warm_up and case.weight == 1 else 0, max(1, rounds // case.weight)):
+            if n > 0 and time.monotonic() - begun > case.seconds:
+                break
             mine, other = _round(sides, ours_first=n % 2 == 0, new_clock=new_clock)
             if n >= 0:
                 ours.append(mine)
                 beside += [] if other is None else [other]
+    except CannotError as exc:
+        return Measured(case=case, cannot=str(exc))
     except Exception as exc:
         details = "".join(traceback.format_exception(exc))
         return Measured(case=case, wrong=f"{type(exc).__name__}: {exc}", details=details)

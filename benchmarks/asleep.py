@@ -3,6 +3,8 @@
 Here nothing can be saved: a thousand bodies that sleep are a thousand tasks. So this is the worst case for lanes, and
 the sleep is long enough for all to be asleep before the first wakes, or the round doesn't count.
 
+In virtual time the same bodies sleep under Trio's own `MockClock`, as in tests.
+
 What would change our mind: bookkeeping of a blocking body that is a noticeable part of its task's price.
 """
 
@@ -14,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 import trio
+from trio.testing import MockClock
 
 from trioflow import run_workflow
 
 from . import _budgets, floors
-from ._measure import Case, DisturbedError, WrongValueError, clock, us_since
+from ._measure import RARE, Case, DisturbedError, WrongValueError, clock, us_since
 from .bodies import AsyncBody
 
 if TYPE_CHECKING:
@@ -97,3 +100,11 @@ def cases(n: int) -> Iterator[Case]:
         return spent
 
     yield Case(name="asleep at once", per="body", sides=lambda: (mine, floor), budget=_budgets.ASLEEP)
+    yield Case(
+        name="asleep in virtual time",
+        per="body",
+        sides=lambda: (mine, floor),
+        budget=None,
+        chapters=RARE,
+        new_clock=lambda: MockClock(autojump_threshold=0),
+    )

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from contextvars import ContextVar
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import trio
 
 from .graphs import Graph
 
-#: `noop` returns at once, `checkpoint` executes one checkpoint first, `sync` is no coroutine function.
-Kind: TypeAlias = Literal["noop", "checkpoint", "sync"]
+#: `noop` returns at once, `checkpoint` executes one checkpoint first, `sync` is no coroutine function, `context` sets a
+#: context variable, `flaky` raises when it is called for the first time.
+Kind: TypeAlias = Literal["noop", "checkpoint", "sync", "context", "flaky"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Body: TypeAlias = Callable[..., Coroutine[Any, Any, int]] | Callable[..., int]
 AsyncBody: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 
@@ -31,11 +34,24 @@ NAMED: Final = 15
 MASK: Final = 255
 TEMPLATE: Final = """
 def make(own):
+    calls = 0
     {keyword}def body({parameters}):
         {first}
         return {value}
     return body
 """
+FIRST: Final[dict[Kind, str]] = {
+    "noop": "pass",
+    "checkpoint": "await checkpoint()",
+    "sync": "pass",
+    "context": "variable.set(own)",
+    "flaky": "nonlocal calls; calls += 1\n        if calls == 1: raise FlakyError",
+}
+variable: Final[ContextVar[int]] = ContextVar("variable")
+
+
+class FlakyError(Exception):
+    """What a flaky body raises."""
 
 
 def make(graph: Graph, kinds: Sequence[Kind]) -> list[Body]:
@@ -76,10 +92,10 @@ def _factory(kind: Kind, arity: int, pick: int) -> Callable[[int], Callable[...,
     text = TEMPLATE.format(
         keyword="" if kind == "sync" else "async ",
         parameters=parameters,
-        first="await checkpoint()" if kind == "checkpoint" else "pass",
+        first=FIRST[kind],
         value=value,
     )
-    made: dict[str, Any] = {"checkpoint": trio.lowlevel.checkpoint}
+    made: dict[str, Any] = {"checkpoint": trio.lowlevel.checkpoint, "variable": variable, "FlakyError": FlakyError}
     exec(text, made)
     factory: Callable[[int], Callable[..., Any]] = made["make"]
     return factory

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from . import (
     asleep,
     declaring,
@@ -11,17 +14,26 @@ from . import (
     handwritten,
     importing,
     memory,
+    peers,
+    prices,
+    resident,
     runs,
+    scale,
     size,
     steps,
     stopping,
+    where,
 )
 from ._measure import Case
 
+SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 
-def all_cases(n: int = 1000, *, large: int = 100_000, huge: int | None = None) -> list[Case]:
-    """n: the usual number of steps, demands, siblings; `large`: what shows growth; `huge`: the same, on request."""
+
+def all_cases(n: int = 1000, *, sizes: Sequence[int] = SIZES) -> list[Case]:
+    """n: the usual number of steps, demands, siblings; `sizes`: four that show growth, the last one only on request."""
+    *_, large, huge = sizes
     return [
+        *prices.cases(n),
         *steps.cases(n),
         *asleep.cases(n),
         *runs.cases(n),
@@ -32,6 +44,10 @@ def all_cases(n: int = 1000, *, large: int = 100_000, huge: int | None = None) -
         *extras.cases(n),
         *handwritten.cases(n),
         *size.cases(n, large, huge),
-        *memory.cases(large),
+        *memory.cases(sizes[:-1]),
         *importing.cases(),
+        *scale.cases(sizes),
+        *resident.cases(sizes),
+        *where.cases(n),
+        *peers.cases(n),
     ]

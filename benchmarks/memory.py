@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trioflow import run_workflow
 
 from . import _budgets, bodies, ours
-from ._measure import Case, Side
+from ._measure import EVERYDAY, Case, Chapter, Side
 from .graphs import layered
 from .steps import kinds_of
 
@@ -54,22 +54,31 @@ async def bytes_per_cell(n: int, *, settled: bool) -> float:
     return await run_workflow(workflow)
 
 
-def cases(n: int) -> Iterator[Case]:
-    """Per declared and per settled cell of a layered graph of n steps with three dependencies each."""
-    for state in ("declared", "settled"):
+def _case(n: int, state: str, chapters: frozenset[Chapter]) -> Case:
+    def sides() -> tuple[Side, None]:
+        async def mine() -> float:
+            return await bytes_per_cell(n, settled=state == "settled")
 
-        def sides(state: str = state) -> tuple[Side, None]:
-            async def mine() -> float:
-                return await bytes_per_cell(n, settled=state == "settled")
+        return mine, None
 
-            return mine, None
+    return Case(
+        name=f"memory {state} {n:,}",
+        per="cell",
+        sides=sides,
+        budget=_budgets.MEMORY_BYTES if chapters == EVERYDAY else None,
+        unit="bytes",
+        judged_by="alone",
+        weight=11,
+        chapters=chapters,
+        about={"series": f"trioflow, {state}", "steps": n},
+    )
 
-        yield Case(
-            name=f"memory {state} {n:,}",
-            per="cell",
-            sides=sides,
-            budget=_budgets.MEMORY_BYTES,
-            unit="bytes",
-            judged_by="alone",
-            weight=11,
-        )
+
+def cases(sizes: Sequence[int]) -> Iterator[Case]:
+    """Per declared and per settled cell of layered graphs with three dependencies each.
+
+    The largest of `sizes` belongs to everyday.
+    """
+    for size in sizes:
+        for state in ("declared", "settled"):
+            yield _case(size, state, EVERYDAY if size == sizes[-1] else frozenset({"memory"}))

@@ -8,7 +8,7 @@ awaiting the steps once more; in a large graph a thousand of them.
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -35,10 +35,12 @@ class Spent:
     running: float
 
 
-async def spend(graph: Graph, kinds: Sequence[bodies.Kind], **extras: Any) -> Spent:
+async def spend(
+    graph: Graph, kinds: Sequence[bodies.Kind], *, run: Callable[..., Any] | None = None, **extras: Any
+) -> Spent:
     """Declare and run `graph` once, whose step i is of the kind `kinds[i]`, everything concurrent.
 
-    `extras` are given to `run_workflow`.
+    `run`: a `run_workflow` that isn't trioflow's own. `extras` are given to it.
     """
     functions = bodies.make(graph, kinds)
     names = [f"s{i}" for i in range(len(graph))]
@@ -57,7 +59,8 @@ async def spend(graph: Graph, kinds: Sequence[bodies.Kind], **extras: Any) -> Sp
         await check(steps, values)
         return Spent(declaring, running)
 
-    return await run_workflow(workflow, **extras)
+    spent: Spent = await (run or run_workflow)(workflow, **extras)
+    return spent
 
 
 def declare(

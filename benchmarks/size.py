@@ -11,16 +11,14 @@ import statistics
 from collections.abc import Iterator
 
 from . import _budgets, ours
-from ._measure import Case, Side
+from ._measure import EVERYDAY, Case, Chapter, Side
 from .graphs import layered
 from .steps import kinds_of
 
 
-def cases(n: int, large: int, huge: int | None) -> Iterator[Case]:
-    """Layered graphs of `large` steps, and of `huge` if it isn't None, against one of n."""
+def cases(n: int, large: int, huge: int) -> Iterator[Case]:
+    """Layered graphs of `large` steps, and on request of `huge`, against one of n."""
     for size, weight in ((large, 3), (huge, 11)):
-        if size is None:
-            continue
 
         def sides(size: int = size) -> tuple[Side, Side]:
             big, small = layered(size), layered(n)
@@ -35,4 +33,5 @@ def cases(n: int, large: int, huge: int | None) -> Iterator[Case]:
             return mine, beside
 
         name = f"size {size:,} against {n:,}"
-        yield Case(name=name, per="step", sides=sides, budget=_budgets.SIZE, weight=weight)
+        chapters: frozenset[Chapter] = EVERYDAY if size == large else frozenset({"scale"})
+        yield Case(name=name, per="step", sides=sides, budget=_budgets.SIZE, weight=weight, chapters=chapters)

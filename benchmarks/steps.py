@@ -1,6 +1,6 @@
 """Claim: a step costs a fraction of a Trio task with a cancel scope, whatever the shape of the graph.
 
-Five shapes; bodies that return at once, that checkpoint, of which every third checkpoints, and that are sync.
+Eight shapes; bodies that return at once, that checkpoint, of which every third checkpoints, and that are sync.
 
 What would change our mind: a shape or a mixture, among those that people's graphs have, that costs more than its floor;
 then lanes that serve body after body are the wrong idea there, and a task per step would be the honest answer.
@@ -13,12 +13,14 @@ from typing import Final, TypeAlias
 
 from . import _budgets, bodies, floors, ours
 from ._budgets import Budget
-from ._measure import Case, Side
-from .graphs import Graph, chain, dense, fan, ladder, layered
+from ._measure import EVERYDAY, RARE, Case, Side
+from .graphs import Graph, chain, dense, fan, forest, ladder, layered, random, tree
 
 Shape: TypeAlias = Callable[[int], Graph]
 
-SHAPES: Final[tuple[Shape, ...]] = (chain, fan, ladder, layered, dense)
+SHAPES: Final[tuple[Shape, ...]] = (chain, fan, ladder, layered, dense, tree, forest, random)
+#: The ones that are measured every day with every kind of body.
+USUAL: Final = SHAPES[:5]
 #: Where each task of the floor spawns the next.
 DEEP: Final[tuple[Shape, ...]] = (chain, ladder, dense)
 
@@ -27,8 +29,8 @@ def kinds_of(variant: str, n: int) -> list[bodies.Kind]:
     """The kinds of n bodies, for the name of a variant."""
     if variant == "mixed":
         return ["noop" if i % 3 else "checkpoint" for i in range(n)]
-    known: dict[str, bodies.Kind] = {"noop": "noop", "checkpoint": "checkpoint", "sync": "sync"}
-    return [known[variant]] * n
+    [kind] = [kind for kind in bodies.KINDS if kind == variant]
+    return [kind] * n
 
 
 def floor_of(shape: Shape, n: int, variant: str) -> Side:
@@ -50,7 +52,9 @@ def _case(shape: Shape, n: int, variant: str, budget: Budget | None) -> Case:
 
         return mine, floor_of(shape, n, variant)
 
-    return Case(name=f"{variant} {shape.__name__}", per="step", sides=sides, budget=budget)
+    often = variant == "noop" or (variant != "mixed" and shape in USUAL)
+    name = f"{variant} {shape.__name__}"
+    return Case(name=name, per="step", sides=sides, budget=budget, chapters=EVERYDAY if often else RARE)
 
 
 def cases(n: int) -> Iterator[Case]:

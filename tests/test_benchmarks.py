@@ -11,7 +11,10 @@ from __future__ import annotations
 import functools
 import gc
 import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -463,6 +466,18 @@ def test_memory_that_a_body_leaves_behind_is_that_of_a_settled_cell(monkeypatch:
     declared = trio.run(functools.partial(memory.bytes_per_cell, 200, settled=False))
     settled = trio.run(functools.partial(memory.bytes_per_cell, 200, settled=True))
     assert settled - declared > 500
+
+
+def test_what_a_process_holds_does_not_begin_with_what_another_held() -> None:
+    code = "from benchmarks._measure import most_resident; print(most_resident())"
+    begin = "import subprocess, sys; {0}; print(subprocess.check_output([sys.executable, '-c', sys.argv[1]]).decode())"
+    root = Path(__file__).parent.parent
+
+    def held(before: str) -> int:
+        command = [sys.executable, "-c", begin.format(before), code]
+        return int(subprocess.run(command, cwd=root, capture_output=True, check=True).stdout)
+
+    assert held("large = b'x' * 300_000_000") < held("pass") + 50_000_000
 
 
 def test_a_sibling_that_was_not_stopped_is_noticed() -> None:
