@@ -35,8 +35,9 @@ def seconds(text: str) -> float:
 
 class Cell:
     def __init__(
-        self, name: str, fn: Callable[..., Any], dependencies: list[Cell], concurrent: bool, policy: Policy
+        self, number: int, name: str, fn: Callable[..., Any], dependencies: list[Cell], concurrent: bool, policy: Policy
     ) -> None:
+        self.number = number
         self.name = name
         self.fn = fn
         self.dependencies = dependencies
@@ -48,6 +49,10 @@ class Cell:
         self.order = math.inf  # of the failure
         self.late = False  # it ended when the run was closed
         self.scope = trio.CancelScope(shield=True)
+
+    def __hash__(self) -> int:
+        """Sets of cells are gone through in the same order each time: by addresses a run could not be repeated."""
+        return self.number
 
     @property
     def settled(self) -> bool:
@@ -94,7 +99,7 @@ class Reference:
     ) -> Any:
         def declare(fn: Callable[..., Any]) -> Callable[[], Awaitable[Any]]:
             before = [step.cell for step in depends] if depends is not None else self.by_name(fn)
-            cell = Cell(name, fn, before, concurrent, Policy(config))
+            cell = Cell(len(self.cells), name, fn, before, concurrent, Policy(config))
             self.cells.append(cell)
 
             async def step() -> Any:
