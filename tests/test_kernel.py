@@ -29,6 +29,7 @@ from trioflow._kernel import (
     RUNNING,
     START,
     STOP,
+    STOPPING,
     TELL,
     Cell,
     Exit,
@@ -489,6 +490,20 @@ def test_no_recursion_sequences_inside_sequences_begin() -> None:
         top.connect((s.cells["first"], inner))
     s.kernel.demand(top, Guest("q"))
     assert list(s.kernel.orders) == [(START, s.cells["last"], None)]
+
+
+def test_what_a_body_returns_while_it_is_stopped_counts_for_sequences_and_for_all_others() -> None:
+    s = Story(a="", b="", turn="a then b", both="a b")
+    s.ask("p", "a")
+    s.begin("a")
+    s.leave("p")
+    s.ask("q", "turn")
+    s.ask("r", "both")
+    s.begin("b")
+    assert s.states("a", "turn", "both") == [STOPPING, RESOLVING, RESOLVING]
+    s.done("a")
+    assert s.cells["both"].missing == 1
+    assert set(s.done("b")) == {"start turn", "start both"}
 
 
 # ---------------------------------------------------------------------------------------------------------- every order
