@@ -173,8 +173,8 @@ def test_well_known_mutants_are_noticed_and_the_copy_is_as_before(tmp_path: Path
     assert court.objection(MODULES) is None
     mutants = [
         next(m for m in THERE["_kernel"] if m.function == "Kernel._release" and m.change == "d.wanted -= 1 -> pass"),
-        next(m for m in THERE["_run"] if m.function == "check_loop" and m.change == "path is None -> True"),
-        next(m for m in THERE["_step"] if m.function == "attempts" and m.change == "attempt += 1 -> pass"),
+        next(m for m in THERE["_run"] if m.function == "Demand.abort" and m.change == "self.run.carry_out() -> pass"),
+        next(m for m in THERE["_step"] if m.function == "attempts" and m.change == "raise -> pass"),
     ]
     results = list(court.judge_all(mutants))
     assert {result.mutant.module for result in results} == set(MODULES)
