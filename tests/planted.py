@@ -207,7 +207,7 @@ KERNEL: Final = (
         "nobody_awake", "cells are put into a queue where nobody is awake",
         "_kernel",
         """\
-                        if w.asker.ready is ready:
+                        if w.asker.ready is ready and not stopped:
                             ready.append(w)
                         else:
                             self.orders.append((START, w, None))

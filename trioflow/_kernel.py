@@ -221,14 +221,14 @@ class Kernel:
     # ------------------------------------------------------------------------------------------------- bodies
 
     def done(self, cell: Cell, value: object, ready: deque[Any]) -> bool:
-        """The body has returned. True if it had been told to stop. `ready` is the queue that the reporter serves."""
-        if cell.state != RUNNING:
+        """The body has returned. True if it had been told to stop; else it goes on with `ready`, the queue that it serves."""
+        stopped = cell.state != RUNNING
+        if stopped:
             self._settle(cell, DONE, value)
-            self._drain()
-            return True
-        cell.value = value
-        cell.state = DONE
-        cell.asker = None
+        else:
+            cell.value = value
+            cell.state = DONE
+            cell.asker = None
         if cell.dependents is not None:
             sequences: list[Cell] = []
             for w in cell.dependents:
@@ -239,7 +239,7 @@ class Kernel:
                     w.missing -= 1
                     if not w.missing:
                         w.state = READY
-                        if w.asker.ready is ready:
+                        if w.asker.ready is ready and not stopped:
                             ready.append(w)
                         else:
                             self.orders.append((START, w, None))
@@ -248,7 +248,9 @@ class Kernel:
                 self._take_turns(sequences, cell)
         if cell.parties is not None:
             self._tell_parties(cell)
-        return False
+        if stopped:
+            self._drain()
+        return stopped
 
     def failed(self, cell: Cell, error: BaseException, traceback: Any) -> bool:
         """The body has raised. True if it had been told to stop."""
@@ -531,19 +533,6 @@ class Kernel:
             self._tell_parties(c)
         if state != DONE:
             self._bad.append(c)
-            return
-        dependents, c.dependents = c.dependents, None
-        sequences = []
-        for w in dependents or ():
-            if w.state == RESOLVING:
-                if not w.together:
-                    sequences.append(w)
-                    continue
-                w.missing -= 1
-                if not w.missing:
-                    w.state = READY
-                    self.orders.append((START, w, None))
-        self._take_turns(sequences, c)
 
     def _tell_parties(self, c: Cell) -> None:
         for p in c.parties or ():
