@@ -64,13 +64,9 @@ RUN: Final = (*ASYNC, "sync, layered")
 BLOCKS: Final = ("checkpoint, layered",)
 DECLARED: Final = ("declared",)
 
-NO_BORDER: Final[tuple[Edit, ...]] = (
-    ("_lanes", "coro = call_async(fn, args)", "coro = fn(*args)"),
-    ("_lanes", "value = context.run(call_sync, fn, args)", "value = context.run(fn, *args)"),
-)
 NO_CONTEXT: Final[tuple[Edit, ...]] = (
     ("_lanes", "context, task.name = asker.context.copy(), c.name", "context, task.name = None, c.name"),
-    ("_lanes", "self.trap = context.run(coro.send, None)", "self.trap = coro.send(None)"),
+    ("_lanes", "trap = context.run(cross, (fn, args))", "trap = cross((fn, args))"),
     ("_lanes", "value = context.run(call_sync, fn, args)", "value = call_sync(fn, args)"),
     ("_lanes", "self.task.context = context  #", "#"),
 )
@@ -100,7 +96,6 @@ INLINED: Final = """if c.state == RUNNING:
                         stopped = kernel.done(c, value, ready)
 """
 PARTS: Final = (
-    Part("a KeyboardInterrupt stays out of the scheduler", NO_BORDER, RUN),
     Part("a context of its own", NO_CONTEXT, RUN),
     Part("the kernel is a room of its own", (("_lanes", DONE, INLINED),), RUN),
     Part(
@@ -114,7 +109,16 @@ PARTS: Final = (
         ASYNC,
     ),
     Part("a turn for other tasks now and then", (("_lanes", "TURNS = 64", "TURNS = 10**9"),), RUN),
-    Part("lanes are woken several at once", (("_lanes", "SPREE = 8", "SPREE = 1"),), BLOCKS),
+    Part(
+        "saved: one border for body after body",
+        (("_lanes", "trap = context.run(cross, (fn, args))", "trap = context.run(self.open_border(), (fn, args))"),),
+        ASYNC,
+    ),
+    Part(
+        "saved: no more lanes are woken than are missed",
+        (("_lanes", "return min(1 + more, SPREE)", "return 8"),),
+        BLOCKS,
+    ),
     Part(
         "saved: a scope serves body after body",
         (("_lanes", "if stopped or ((kernel.orders", "if stopped or not turns or ((kernel.orders"),),

@@ -273,7 +273,8 @@ LANES: Final = (
         "keeps_its_queue", "a lane doesn't hand over its queue when its body blocks",
         "_lanes",
         """\
-            while self.takers < waiting:
+        if self.ready and not self.takers:
+            for _ in range(min(len(self.ready), self.spree())):
                 self.wake()
 """,
         "",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import random
-from collections.abc import AsyncIterator, Callable
+import sys
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.lowlevel import Task, current_task
 from trio.testing import MockClock
@@ -104,7 +108,15 @@ async def test_where_nothing_blocks_no_nursery_is_opened(autojump_clock: MockClo
             "abcd"
         )
         assert nurseries_within(run_nursery(main)) == []
-        assert len(run_nursery(main).child_tasks) == 1
+        assert len(run_nursery(main).child_tasks) <= 1
+
+
+async def test_a_lane_waits_for_more_only_where_more_has_come(autojump_clock: MockClock) -> None:
+    """Most small runs await one step: what waits then has to be told to end."""
+    async with a_run() as (step, main):
+        for waiting in (0, 1, 1):
+            assert await step.do("one more")(lambda: 1)() == 1
+            assert len(run_nursery(main).child_tasks) == waiting
 
 
 async def test_a_chain_of_bodies_that_block_needs_one_lane(autojump_clock: MockClock) -> None:
@@ -121,6 +133,79 @@ async def test_a_chain_of_bodies_that_block_needs_one_lane(autojump_clock: MockC
         await last()
         assert nurseries_within(run_nursery(main)) == []
     assert len(set(where.values())) <= 2
+
+
+class Turns(trio.abc.Instrument):
+    """Counts turns of Trio's loop."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+@given(
+    asleep=st.sets(st.integers(0, 999)) | st.integers(0, 1000).map(lambda n: set(range(n))), seed=st.integers(0, 1000)
+)
+@example(asleep=set(), seed=0)
+@example(asleep=set(range(1000)), seed=0)
+@example(asleep=set(range(0, 1000, 2)), seed=0)
+@settings(deadline=None, max_examples=10)
+def test_a_thousand_bodies_have_all_begun_after_some_fifty_turns(asleep: set[int], seed: int) -> None:
+    """Whichever of them block for long, and with no more tasks than it takes where they don't."""
+    turns, begun_after, tasks = Turns(), [], set[Task]()
+    order = random.Random(seed).sample(range(1000), 1000)
+
+    async def workflow(event: Any, step: WorkflowStep) -> None:
+        def declare(number: int) -> Step[None]:
+            @step.do(f"{number}")
+            async def body() -> None:
+                begun_after.append(turns.count)
+                tasks.add(current_task())
+                if number in asleep:
+                    await trio.sleep(1000)
+                else:
+                    await trio.lowlevel.checkpoint()
+
+            return body
+
+        trio.lowlevel.add_instrument(turns)
+        await step.do("top", depends=[declare(number) for number in order], concurrent=True)(lambda *values: None)()
+
+    trio.run(run_workflow, workflow, clock=MockClock(autojump_threshold=0))
+    assert len(begun_after) == 1000
+    assert max(begun_after) <= 90
+    assert len(tasks) <= len(asleep) + (250 if asleep else 60)
+
+
+async def test_a_body_that_was_stopped_leaves_nothing_to_the_collector(autojump_clock: MockClock) -> None:
+    """Its Cancelled has a traceback with our frames in it: one that held the Cancelled would keep all of them alive."""
+    stopped: list[weakref.ref[BaseException]] = []
+
+    class Cancellation:
+        """Dies with the frame that the Cancelled was raised in."""
+
+    async with a_run() as (step, _):
+
+        @step.do()
+        async def sleeper() -> None:
+            here = Cancellation()
+            stopped.append(weakref.ref(here))
+            await trio.sleep_forever()
+
+        @step.do()
+        async def fails() -> None:
+            await trio.sleep(1)
+            raise ValueError
+
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(ValueError):  # noqa: PT011
+                await step.do("top", depends=[sleeper, fails], concurrent=True)(lambda a, b: None)()
+            assert [reference() for reference in stopped] == [None]
+        finally:
+            gc.enable()
 
 
 async def test_a_failure_in_one_resolution_leaves_another_demands_bodies_alone(autojump_clock: MockClock) -> None:
@@ -265,6 +350,24 @@ async def test_a_plain_function_that_gives_a_coroutine_is_awaited(autojump_clock
     async with a_run() as (step, _):
         assert await step.do("one")(lambda: later())() == "later"
         assert await step.do("other")(lambda: at_once())() == "at once"
+
+
+class Later:
+    """Awaitable, and no coroutine."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield from trio.sleep(1).__await__()  # noqa: ASYNC105
+        return "later"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="functions can't be marked as coroutine functions")
+@pytest.mark.parametrize("config", [None, {"timeout": "2 seconds"}])
+async def test_a_function_that_is_marked_as_a_coroutine_function_may_return_any_awaitable(
+    config: Any, autojump_clock: MockClock
+) -> None:
+    marked: Any = inspect.markcoroutinefunction(lambda: Later())  # type: ignore[attr-defined,unused-ignore]
+    async with a_run() as (step, _):
+        assert await step.do("marked", config=config)(marked)() == "later"
 
 
 async def test_a_plain_function_that_raises_stop_iteration_fails(autojump_clock: MockClock) -> None:

@@ -170,7 +170,11 @@ def _parameters(fn: Callable[..., object]) -> list[Parameter]:
 
 
 def _is_native(fn: Any) -> bool:
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
+    """Whether a call makes a coroutine. A function that is merely marked as such may return any other awaitable."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    codes = (getattr(f, "__code__", None) for f in (fn, type(fn).__call__))
+    return any(isinstance(code, CodeType) and code.co_flags & inspect.CO_COROUTINE for code in codes)
 
 
 def _is_async(fn: Any) -> bool:
@@ -180,7 +184,7 @@ def _is_async(fn: Any) -> bool:
     may have run that itself.
     """
     while fn is not None:
-        if _is_native(fn):
+        if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__):
             return True
         fn = fn.func if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)
     return False
